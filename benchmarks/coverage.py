@@ -5,7 +5,7 @@ distribution of its scores (others). Its true metrics are those of the expected 
 a million images. Then validations of some hundred images are drawn, each is evaluated as `evaluate` does, and the
 intervals that contain the truth are counted.
 
-    python benchmarks/coverage.py                    # 1,000 validations each: half an hour
+    python benchmarks/coverage.py                    # 1,000 validations each: an hour or two
     python benchmarks/coverage.py --validations 200
 """
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from cnnsweep.errors import UsageError
 
+_MOST_SHOWN = 20  # names of a module, in a message
 _moved: dict[Path, Path] = {}
 
 
@@ -45,7 +46,9 @@ def load_object(reference: str) -> Any:
     except Exception as error:
         raise UsageError(f"{reference}: importing it raised {type(error).__name__}: {error}") from error
     if not hasattr(module, name):
-        available = ", ".join(n for n in vars(module) if not n.startswith("_")) or "nothing"
+        defined = [n for n in vars(module) if not n.startswith("_")]
+        available = ", ".join(defined[:_MOST_SHOWN]) or "nothing"
+        available += f" and {len(defined) - _MOST_SHOWN:,} more" if len(defined) > _MOST_SHOWN else ""
         raise UsageError(f"{reference}: {place} has no '{name}'; it defines {available}")
     return getattr(module, name)
 

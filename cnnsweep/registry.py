@@ -99,7 +99,10 @@ class Registry(Generic[C]):
         of_code: makes a class of a user's own function or other object, from it and its reference, or returns None
             where it cannot; None where only classes will do.
         leading: the number of such a function's first parameters, which are no keys of the sweep file.
-        from_init: other classes than those of `base` will do too, whose keys are the parameters of `__init__`.
+        constructor: the number of first parameters after `self` that are no keys, in the constructor of a class that
+            `of_code` takes; None where it takes no classes.
+        given: names of further parameters that are no keys.
+        others: what `of_code` takes, for messages.
     """
 
     kind: str
@@ -107,7 +110,9 @@ class Registry(Generic[C]):
     base: type[C]
     of_code: Callable[[Any, str], type[C] | None] | None = None
     leading: int = 0
-    from_init: bool = False
+    constructor: int | None = None
+    given: tuple[str, ...] = ()
+    others: str = "a function"
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -197,8 +202,7 @@ class Registry(Generic[C]):
         made = None if self.of_code is None else self.of_code(value, name)
         if made is None:
             base = f"{self.base.__module__}.{self.base.__qualname__}"
-            module = "a torch.nn.Module, " if self.from_init else ""
-            other = "" if self.of_code is None else f"a function, {module}or "
+            other = "" if self.of_code is None else f"{self.others}, or "
             raise UsageError(f"{self.kind} {name}: found {value!r:.60}, allowed is {other}a subclass of {base}")
         return made
 

@@ -53,16 +53,25 @@ class AddedPackage:
     def train_with_a_break(self, name: str, **params: Any) -> cnnsweep.Sweep:
         """Train a sweep that is stopped after one epoch of its first run, then resumed."""
 
+        return self._run_with_a_break(name, params, "off")
+
+    def train_fused_with_a_break(self, name: str, **params: Any) -> cnnsweep.Sweep:
+        """Train a sweep whose runs are one fused program, which is stopped after its first epoch, then resumed."""
+        return self._run_with_a_break(name, params, 8)
+
+    def _run_with_a_break(self, name: str, params: Any, fuse: str | int) -> cnnsweep.Sweep:
         def stop(_: object) -> None:
             raise InterruptError
 
         with pytest.raises(InterruptError):
-            self._run(name, params, fuse="off", on_epoch=stop)
+            self._run(name, params, fuse=fuse, on_epoch=stop)
         assert cnnsweep.load(self.folder / name).status == "interrupted"
-        return self._run(name, params, fuse="off")
+        return self._run(name, params, fuse=fuse)
 
     def _run(self, name: str, params: Any, **options: Any) -> cnnsweep.Sweep:
-        spec = {**BASE, "params": {"batch_size": 16, "epochs": 2, **params}}
+        top = {key: params[key] for key in ("search", "early_stop", "validation") if key in params}
+        own = {key: value for key, value in params.items() if key not in top}
+        spec = {**BASE, **top, "params": {"batch_size": 16, "epochs": 2, **own}}
         return cnnsweep.run(spec, folder=self.folder / name, device="cpu", jobs=1, threads=1, quiet=True, **options)
 
 

@@ -23,7 +23,7 @@ LAYERS = [
     ["storage"],
     ["formatting", "callbacks", "pruners", "samplers"],
     ["optimizers", "schedules", "augmentations", "losses", "metrics"],
-    ["registry"],
+    ["registry", "signatures"],
     ["field_types"],
     ["plugins", "seeding", "scalars"],
     ["types"],

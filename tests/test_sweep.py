@@ -86,7 +86,7 @@ def test_tensorboard_shows_losses_images_histograms_and_hparams_of_every_run(who
         assert len(losses) == 2 * 4  # 54 images in batches of 16
         assert [(e.step, e.value) for e in board.Scalars("batch/loss")] == losses
         tags = board.Tags()
-        pictures = ["evaluation_val/confusion_matrix", "evaluation_val/mistakes"]
+        pictures = ["evaluation_val/classes", "evaluation_val/confusion_matrix", "evaluation_val/mistakes"]
         assert sorted(tags["images"]) == [*(pictures if run["run"] == tables(whole)["sweep"]["best"] else []), "images"]
         layers = ["classifier.1.weight", "classifier.4.bias", "features.0.weight", "features.0.bias"]
         assert {f"{kind}/{name}" for kind in ("weights", "gradients") for name in layers} <= set(tags["histograms"])

@@ -62,7 +62,7 @@ class ClassChart:
 
     Attributes:
         runs: names of the runs, all measured on the same split and classes.
-        rows: the hardest class first.
+        rows: the hardest class of the first run first.
         together: the counts of all classes together, for each run.
         images: `8,000 test images`.
         noun: `class`, or `label` of images with several.
@@ -134,11 +134,13 @@ def class_chart(evaluated: Evaluated, most: int = MOST_CLASSES) -> ClassChart | 
     ]
     known = [row for row in rows if any(row.counts)]
     # Runs of one split have the same images, so they have the same classes.
-    hardest = sorted(known, key=lambda row: min(value or 0.0 for value in row.values("recall")))
+    hardest = sorted(known, key=_recalls)
     worst, best = hardest[0], hardest[-1]
     noun, nouns = ("label", "labels") if isinstance(first, Labelled) else ("class", "classes")
+    of = f" of {alike[0][0]}" if len(alike) > 1 else ""
     diagnostic = (
-        f"The hardest {noun} is {worst.name} with {worst.texts()[0]}, the easiest {best.name} with {best.texts()[0]}."
+        f"The hardest {noun}{of} is {worst.name} with {worst.texts()[0]}, the easiest {best.name} with "
+        f"{best.texts()[0]}."
     )
     left_out, empty = len(hardest) - most, len(rows) - len(known)
     more = (
@@ -172,6 +174,11 @@ def _comparable(evaluated: Evaluated) -> Evaluated:
     """Return the evaluations with images, and with the first one's split and classes."""
     sound = [(name, one) for name, one in evaluated if one.images]
     return [part for part in sound if (part[1].split, part[1].classes) == (sound[0][1].split, sound[0][1].classes)]
+
+
+def _recalls(row: ClassRow) -> list[float]:
+    """Return the recall of a class in the first run, and those of the others where these are equal."""
+    return [value or 0.0 for value in row.values("recall")]
 
 
 def _known(counts: ClassCounts) -> ClassCounts | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from cnnsweep.analysis.axes import Levels, in_file_order, levels_of, trial_axes
+from cnnsweep.analysis.baseline import is_praised
 from cnnsweep.analysis.effects import effects
 from cnnsweep.analysis.importance import estimates_by_cell
 from cnnsweep.analysis.results import Results
@@ -33,6 +34,7 @@ class HeatMap:
     Attributes:
         means: of the metric over the trials of a combination.
         counts: number of these trials.
+        is_praised: see `is_praised`.
     """
 
     metric: str
@@ -41,6 +43,7 @@ class HeatMap:
     up: Axis
     means: Mapping[Cell, float]
     counts: Mapping[Cell, int]
+    is_praised: bool
 
     @property
     def table(self) -> list[list[float | None]]:
@@ -61,7 +64,7 @@ class HeatMap:
     def diagnostic(self) -> str:
         best = (max if self.mode == "max" else min)(self.means, key=lambda cell: self.means[cell])
         where = f"{self.across.name} {self.across.texts[best[0]]} with {self.up.name} {self.up.texts[best[1]]}"
-        return f"The best is {where}: {metric_text(self.metric, self.means[best])}."
+        return f"The {'best' if self.is_praised else 'first'} is {where}: {metric_text(self.metric, self.means[best])}."
 
     def cell_text(self, cell: Cell) -> str:
         """Return `mean val_accuracy 0.8000, 3 trials`."""
@@ -148,4 +151,5 @@ def _heat_map(results: Results, across: Levels, up: Levels, trials: Sequence[Tri
         Axis(up.name, tuple(up.texts[n] for n in rows)),
         {cell: fmean(one.mean for one in part) for cell, part in cells.items()},
         {cell: len(part) for cell, part in cells.items()},
+        is_praised(results, trials),
     )

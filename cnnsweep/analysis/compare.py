@@ -12,6 +12,7 @@ from typing import Any
 
 from cnnsweep.analysis.axes import REPLICATE_AXES, canonical
 from cnnsweep.analysis.baseline import compare_trials
+from cnnsweep.analysis.compare_classes import ClassComparison, compare_classes
 from cnnsweep.analysis.compare_differences import (
     Distinction,
     choice_warnings,
@@ -26,7 +27,7 @@ from cnnsweep.analysis.statistics import Difference, difference
 from cnnsweep.analysis.trials import Trial, fold_overlap, group_trials, order_settings
 from cnnsweep.errors import UsageError
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.metrics.names import CHOICES, is_on_validation, written_column
+from cnnsweep.metrics.names import CHOICES, is_on_validation, meant_column
 from cnnsweep.metrics.objective import Objective, default_mode
 from cnnsweep.optimizers.base import FLAT, OPTIMIZERS
 from cnnsweep.plugins import is_reference
@@ -75,6 +76,7 @@ class Comparison:
         axes: keys of `RankedTrial.values` that vary within a sweep or between them.
         shared: pairs of equal trials, the second's sweep behind the first's; both have values.
         warnings: reasons why ranks across the sweeps may mislead.
+        classes: recall by class of the best runs of two sweeps; None if not both were measured alike.
     """
 
     objective: Objective
@@ -84,6 +86,7 @@ class Comparison:
     shared: tuple[SharedTrial, ...]
     distinctions: tuple[Distinction, ...]
     warnings: tuple[str, ...]
+    classes: ClassComparison | None = None
 
 
 def compare_sweeps(paths: Sequence[Path], metric: str | None = None) -> Comparison:
@@ -101,9 +104,10 @@ def compare_sweeps(paths: Sequence[Path], metric: str | None = None) -> Comparis
     if metric is None:
         return compare(sources)
     known = _recorded(sources)
-    if (recorded := written_column(metric, known)) is None:
+    measured = {name for name in known if any(run[name] is not None for one in sources for run in one.results.runs)}
+    if (column := meant_column(metric, known, measured)) is None:
         raise UsageError(f"--metric: found '{safe_text(metric)}', allowed are {', '.join(known)}")
-    return compare(sources, recorded)
+    return compare(sources, column)
 
 
 def compare(sources: Sequence[Source], metric: str | None = None) -> Comparison:
@@ -118,7 +122,13 @@ def compare(sources: Sequence[Source], metric: str | None = None) -> Comparison:
         _shared(sources, trials),
         distinctions(sources),
         _warnings(sources, trials, objective),
+        _classes(sources),
     )
+
+
+def _classes(sources: Sequence[Source]) -> ClassComparison | None:
+    measured = [source.evaluation for source in sources if source.evaluation is not None]
+    return compare_classes(*measured) if len(measured) == len(sources) == 2 else None
 
 
 def _recorded(sources: Sequence[Source]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from cnnsweep.analysis.json_reader import parse_json
 from cnnsweep.analysis.results import Results, load_results
+from cnnsweep.analysis.run_evaluation import RunEvaluation, load_run_evaluation
 from cnnsweep.errors import ResultsError, SpecError, UsageError
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.storage.journal import read_journal
@@ -33,6 +34,7 @@ class Source:
         spec: the frozen sweep file by dotted key (`dataset.size`, `params.lr`); None if it is missing.
         defaults: the keys of `params` that the sweep file leaves to their default.
         missing: messages about files that could not be read.
+        evaluation: of the best run by class; None if it was not measured.
     """
 
     letter: str
@@ -42,6 +44,7 @@ class Source:
     spec: Mapping[str, Any] | None
     defaults: Mapping[str, Any]
     missing: tuple[str, ...] = ()
+    evaluation: RunEvaluation | None = None
 
     @property
     def name(self) -> str:
@@ -109,7 +112,19 @@ def _load_source(path: Path, letter: str) -> Source:
         if isinstance(event.get("fingerprint"), str):
             environment.setdefault("data SHA-256", event["fingerprint"])
     spec, defaults = (None, {}) if text is None else _read_spec(text, paths.frozen_spec, missing)
-    return Source(letter, path, results, environment, spec, defaults, tuple(missing))
+    evaluation = _evaluation(results, missing)
+    return Source(letter, path, results, environment, spec, defaults, tuple(missing), evaluation)
+
+
+def _evaluation(results: Results, missing: list[str]) -> RunEvaluation | None:
+    """Return the evaluation of the best run."""
+    for run in results.runs:
+        if run.name == results.sweep.best:
+            try:
+                return load_run_evaluation(SweepPaths(results.folder).run(run.name).folder, run.best_epoch)
+            except ResultsError as error:
+                missing.append(str(error))
+    return None
 
 
 def _read_environment(paths: SweepPaths, missing: list[str]) -> dict[str, Any]:

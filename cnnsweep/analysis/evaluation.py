@@ -107,7 +107,7 @@ class LabelEvaluation(Labelled, Evaluation):
             self,
             total=sum(one.total for one in runs),
             right=sum(one.right for one in runs),
-            thresholds=self.thresholds if len(runs) == 1 else (),
+            thresholds=self.thresholds if all(one.thresholds == self.thresholds for one in runs) else (),
             counts=tuple((images, predicted, correct) for images, predicted, correct in counts),
             average_precision=tuple(_mean(of_label) for of_label in precision),
         )

@@ -34,4 +34,4 @@ class Labelled(Measured):
 
     def of_class(self, position: int) -> ClassCounts:
         """Return the counts of one label."""
-        return ClassCounts(self.classes[position], *self.counts[position])
+        return ClassCounts(self.classes[position], *self.counts[position], self.runs)

@@ -65,10 +65,10 @@ def plan(
 
 
 def compare(paths: Sequence[str | Path], *, metric: str | None = None, top: int | None = None) -> dict[str, Any]:
-    """Return several sweeps in one ranking, as `cnnsweep compare --json` prints it.
+    """Return several sweeps in one ranking, or two runs by class, as `cnnsweep compare --json` prints it.
 
     Args:
-        paths: sweep folders or results.json files, at least two.
+        paths: sweep folders or results.json files, at least two; or two folders of evaluated runs.
         metric: rank by this metric instead of the sweeps' common one.
         top: the number of rows (0: all; 20 by default).
 
@@ -76,8 +76,12 @@ def compare(paths: Sequence[str | Path], *, metric: str | None = None, top: int 
         CnnSweepError: a folder holds no sweep, or the sweeps have no metric in common.
     """
     from cnnsweep.analysis.compare import compare_sweeps
-    from cnnsweep.report.compare_json import compare_to_json
+    from cnnsweep.analysis.compare_classes import are_runs, compare_runs
+    from cnnsweep.report.compare_classes import classes_to_json
+    from cnnsweep.report.compare_json import compare_to_json, json_text
 
+    if are_runs([Path(path) for path in paths]):
+        return plain(json_text(classes_to_json(compare_runs([Path(path) for path in paths]))))
     return plain(compare_to_json(compare_sweeps([Path(path) for path in paths], metric), top))
 
 

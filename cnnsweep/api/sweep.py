@@ -114,8 +114,8 @@ class Sweep:
         data_root: str | Path = "data",
         device: str | None = None,
         allow_code: bool = False,
-        metrics: str | Sequence[str] = (),
-        wrong: int = 0,
+        metrics: str | Sequence[str] | None = None,
+        wrong: int = 12,
         quiet: bool = False,
     ) -> dict[str, Any]:
         """Return the metrics of the best trial with all its seeds, as `cnnsweep evaluate --json`, and record them.

@@ -99,8 +99,8 @@ class TrainedRun:
         data_root: str | Path = "data",
         device: str = "auto",
         allow_code: bool = False,
-        metrics: str | Sequence[str] = (),
-        wrong: int = 0,
+        metrics: str | Sequence[str] | None = None,
+        wrong: int = 12,
         quiet: bool = False,
     ) -> dict[str, Any]:
         """Return the metrics of the best weights, as `cnnsweep evaluate --json` prints them, and record them.

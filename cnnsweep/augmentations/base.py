@@ -154,7 +154,11 @@ def of_function(function: FunctionType, reference: str) -> type[OwnFunction]:
     return made
 
 
-AUGMENTATIONS = Registry("augmentation", "augmentations", Augmentation, of_function, leading=2)
+def _of_code(value: Any, reference: str) -> type[Augmentation] | None:
+    return of_function(value, reference) if isinstance(value, FunctionType) else None
+
+
+AUGMENTATIONS = Registry("augmentation", "augmentations", Augmentation, _of_code, leading=2)
 
 
 def as_listed(choices: Iterable[Choice]) -> tuple[Choice, ...]:

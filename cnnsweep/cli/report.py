@@ -110,7 +110,8 @@ def _write_figures(results: Results, folder: Path, run_name: str | None, style: 
 
 def compare(
     paths: Annotated[
-        list[Path], typer.Argument(help="Two or more sweep folders or results.json files.", metavar="PATH")
+        list[Path],
+        typer.Argument(help="Two or more sweep folders or results.json files, or two run folders.", metavar="PATH"),
     ],
     metric: Annotated[
         str | None,
@@ -121,18 +122,24 @@ def compare(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare several sweeps.
+    """Compare several sweeps, or two runs by class.
 
     All trials in one ranked table, the trials that several sweeps share with their differences, and the differences
-    between the sweeps: data, configuration, seeds, device, versions.
+    between the sweeps: data, configuration, seeds, device, versions. Of two sweeps whose best runs were evaluated, or
+    of two evaluated runs, the recall by class with the interval of the difference.
 
     \b
     Examples:
       cnnsweep compare runs/first runs/second
       cnnsweep compare runs/lenet runs/resnet/results.json --metric val_accuracy --json
+      cnnsweep compare runs/fashion/<run> runs/fashion/<other run>
     """
     from cnnsweep.analysis.compare import compare_sweeps
+    from cnnsweep.analysis.compare_classes import are_runs
 
+    if are_runs(paths):
+        _compare_runs(paths, as_json=as_json)
+        return
     comparison = compare_sweeps(paths, metric)
     if as_json:
         from cnnsweep.report.compare_json import compare_to_json
@@ -142,6 +149,18 @@ def compare(
     from cnnsweep.report.compare_table import render_comparison
 
     render_comparison(comparison, stdout(), top)
+
+
+def _compare_runs(paths: list[Path], *, as_json: bool) -> None:
+    from cnnsweep.analysis.compare_classes import compare_runs
+    from cnnsweep.report.compare_classes import classes_section, classes_to_json
+    from cnnsweep.report.compare_json import json_text
+
+    found = compare_runs(paths)
+    if as_json:
+        sys.stdout.write(json_text(classes_to_json(found)))
+    else:
+        stdout().print(classes_section(found))
 
 
 def evaluate(
@@ -163,7 +182,7 @@ def evaluate(
     metrics: Annotated[
         str | None,
         typer.Option(
-            help="Measure these too, such as kappa,auroc,f1\\[truck].", metavar="NAME,…", show_default="the sweep's"
+            help="Measure these too, such as kappa,auroc,f1[truck].", metavar="NAME,…", show_default="the sweep's"
         ),
     ] = None,
     wrong: Annotated[int, typer.Option(min=0, help="List this number of wrong images.", metavar="N")] = 12,

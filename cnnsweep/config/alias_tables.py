@@ -70,7 +70,7 @@ KEYS: Mapping[str, str] = {
 
 # Advice for keys that have no equal here.
 ADVICE: Mapping[str, str] = {
-    **dict.fromkeys(("betas", "adambetas"), "adam's two are the keys beta1 and beta2, under params"),
+    **dict.fromkeys(("betas", "adambetas"), "its two numbers are the keys beta1 and beta2, under params"),
     **dict.fromkeys(
         ("warmup", "warmupepochs", "gamma", "stepsize", "milestones", "etamin", "lrgamma", "lrstepsize", "tmax"),
         "it is part of the schedule, as in `schedule: {name: cosine, warmup: 2}` or "
@@ -120,8 +120,8 @@ ADVICE: Mapping[str, str] = {
         ("jobs", "parallel", "njobs", "maxparallel", "concurrency"), "it is said on the command line, with --jobs"
     ),
     **dict.fromkeys(
-        ("amsgrad", "dampening", "centered"),
-        "this option of the optimizer cannot be set: it has torch's default",
+        ("amsgrad", "dampening", "centered", "rho", "momentumdecay", "initialaccumulatorvalue", "nssteps"),
+        "it is an argument of the optimizer, as in `optimizer: {name: adam, amsgrad: true}` under params",
     ),
 }  # fmt: skip
 
@@ -146,8 +146,13 @@ _SCHEDULE = {
     "warmup": "warmupepochs nwarmup warmupsteps",
     "final": "etamin minlr finallr endlr minratio",
     "peak": "pctstart peakat",
-    "every": "stepsize step interval period epochs",
+    "every": "stepsize step interval period epochs t0",
     "factor": "gamma decay rate",
+    "growth": "tmult",
+    "power": "exponent degree",
+    "patience": "wait",
+    "threshold": "mindelta tolerance minimprovement",
+    "metric": "monitor mode",
 }
 _DATASET = {
     "name": "type kind dataset",
@@ -211,6 +216,10 @@ VALUES = {
     "constant": "none off fixed flat",
     "cosine": "cosineannealing cosineannealinglr cosinelr cosinedecay",
     "one_cycle": "onecyclelr onecyclepolicy",
+    "adam": "adma adamm",  # to which adamax would be nearer
+    "polynomial": "polynomiallr poly polynomialdecay linear linearlr lineardecay",
+    "restarts": "cosineannealingwarmrestarts sgdr warmrestarts cosinerestarts cosinewithrestarts",
+    "plateau": "reducelronplateau reduceonplateau",
     "step": "steplr multistep multisteplr stepdecay exponential exponentiallr",
     "cross_entropy": "ce crossentropyloss categoricalcrossentropy xent nll softmax",
     "focal": "focalloss sigmoidfocalloss",

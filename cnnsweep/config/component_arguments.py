@@ -19,6 +19,7 @@ from cnnsweep.config.dump import without_folder
 from cnnsweep.config.error_messages import Mistake, mistakes_in
 from cnnsweep.config.schema import LOSS_PREFIX, OPTIMIZER_PREFIX
 from cnnsweep.field_types import mistake, nearest_name
+from cnnsweep.formatting.numbers import trial_text
 from cnnsweep.losses.base import LABEL_SMOOTHING
 from cnnsweep.optimizers.base import FLAT
 from cnnsweep.types import Choice
@@ -155,6 +156,10 @@ def _problem(of: ArgumentKeys, argument: str, value: Any, choices: Sequence[Choi
         return f"is a key of its own: write `{argument}`"
     if value == []:
         return "found an empty list, allowed is one value, or a list of one or more"
+    given = [one for one in choices if argument in one.arguments]
+    if of is OF_LOSS and given:  # of optimizers, the key has always been the one that counts
+        name = without_folder(given[0].name, given[0].code)
+        return f"given in {trial_text({of.field.key: name, **given[0].arguments})} too; keep one of them"
     if not choices or any(of.takes(one, argument) for one in choices):
         return None
     known = [_fields(of.field, one.name, one.code) for one in choices]

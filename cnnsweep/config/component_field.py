@@ -22,11 +22,12 @@ from pydantic import BaseModel, GetCoreSchemaHandler
 from pydantic import ValidationInfo as Info
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from cnnsweep.config.aliases import plain
 from cnnsweep.config.component_errors import Wrong, refused, validated
 from cnnsweep.config.component_schema import ComponentKey
 from cnnsweep.config.own_code import content_hash, fields_in_source, may_import, resolve_code
 from cnnsweep.errors import UsageError
-from cnnsweep.field_types import mistake, not_allowed, unknown_name
+from cnnsweep.field_types import mistake, not_allowed, quoted, unknown_name
 from cnnsweep.plugins import is_reference
 from cnnsweep.registry import Component, Origin
 from cnnsweep.types import Choice
@@ -146,6 +147,10 @@ class ComponentField(ComponentKey):
             return Origin(name) if name.partition(".")[0] in self.by_name else origin
         if self.registry.knows(name):
             return Origin(name)
+        if self.any_case and self.registry.knows(name.lower()):
+            return Origin(name.lower())
+        if reason := self.refused.get(plain(name)):
+            raise mistake(f"found {quoted(name)}, {reason}")
         listed = f"`{self.see}` lists what is known; your own code is path.py:name"
         allowed = f"allowed are {', '.join(self.names)}, or path.py:Name" if self.names else "your own is path.py:Name"
         raise unknown_name(name, self.names, listed if self.see else allowed)
@@ -175,8 +180,9 @@ class ComponentField(ComponentKey):
         names = self._names_in_source(origin)
         return None if names is None else dict.fromkeys(names)
 
-    def _names_in_source(self, origin: Origin) -> Sequence[str] | None:
-        return fields_in_source(origin.name, origin.code, self.registry.leading, self.registry.from_init)
+    def _names_in_source(self, origin: Origin) -> tuple[str, ...] | None:
+        own = self.registry
+        return fields_in_source(origin.name, origin.code, own.leading, own.constructor, own.given)
 
     def is_used_by_some(self, key: str) -> bool:
         """True if some component of the registry has a field."""

@@ -2,14 +2,16 @@
 
 from cnnsweep.config.component_field import ComponentField, ComponentList, OwnCode, as_component, as_given
 from cnnsweep.losses.base import LABEL_SMOOTHING, LOSSES
-from cnnsweep.optimizers.base import FLAT, OPTIMIZERS
+from cnnsweep.optimizers.base import FLAT, OPTIMIZERS, REFUSED_OPTIMIZERS
 from cnnsweep.pruners.base import PRUNERS
 from cnnsweep.registry import Component, Registry
 from cnnsweep.samplers.base import SAMPLERS
 from cnnsweep.schedules.base import SCHEDULES
 from cnnsweep.types import Choice
 
-OPTIMIZER = ComponentField(OPTIMIZERS, "{name: my.py:Lion, cautious: true}", flat=FLAT)
+OPTIMIZER = ComponentField(
+    OPTIMIZERS, "{name: my.py:Lion, cautious: true}", flat=FLAT, any_case=True, refused=REFUSED_OPTIMIZERS
+)
 SCHEDULE = ComponentField(SCHEDULES, "{name: cosine, warmup: 2}")
 LOSS = ComponentField(
     LOSSES, "{name: my.py:Focal, gamma: 2}", flat=(LABEL_SMOOTHING,), by_name=("torch", "torchvision")

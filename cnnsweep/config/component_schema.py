@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
@@ -40,6 +40,8 @@ class ComponentKey:
         left_out: names that may not be chosen.
         extra: a model of further keys of the mapping.
         arguments: a model of own code's arguments.
+        any_case: names may have capitals, as those of torch's classes.
+        refused: names, in lower case and of letters and digits alone, that cannot be used, with the reason.
         see: the command that lists the names, where they are too many for a message.
     """
 
@@ -52,6 +54,8 @@ class ComponentKey:
     left_out: tuple[str, ...] = ()
     extra: type[BaseModel] | None = None
     arguments: type[BaseModel] = AnyArguments
+    any_case: bool = False
+    refused: Mapping[str, str] = field(default_factory=dict)
     see: str = ""
 
     @property

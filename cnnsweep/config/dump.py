@@ -158,11 +158,12 @@ def _defaults(spec: SweepSpec) -> Iterator[tuple[str, str]]:
     optimizers = spec.axes.get("optimizer", Params.model_fields["optimizer"].default)
     # Defaults of own code are its own, and not known here.
     known = [OPTIMIZERS.get(choice.name) for choice in optimizers if not is_reference(choice.name)]
-    used = {key for kind in known for key in kind.model_fields}
-    optional = FLAT
+    own = {key: {kind.model_fields[key].default for kind in known if key in kind.model_fields} for key in FLAT}
     for key, field in Params.model_fields.items():
         default = as_written(field.default[0])
-        if key not in spec.axes and default is not None and (key in used or key not in optional):
+        if key in own:  # left out where optimizers of the sweep differ in it
+            default = next(iter(own[key])) if default is not None and len(own[key]) == 1 else None
+        if key not in spec.axes and default is not None:
             yield key, flow_yaml(default)
 
 

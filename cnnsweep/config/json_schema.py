@@ -5,6 +5,7 @@ from typing import Any
 from cnnsweep.config.component_schema import described_fields
 from cnnsweep.config.model_entry import has_known_arguments
 from cnnsweep.config.schema import LOSS_PREFIX, MODEL_PREFIX, OPTIMIZER_PREFIX, SweepFile
+from cnnsweep.config.schema_parts import with_definitions
 from cnnsweep.config.spellings import FULL, SHORT
 from cnnsweep.field_types import JsonSchema
 from cnnsweep.losses.base import LABEL_SMOOTHING, LOSSES
@@ -40,6 +41,8 @@ def sweep_json_schema() -> JsonSchema:
     params["properties"] = {SHORT if key == FULL else key: value for key, value in properties.items()}
     params["properties"][FULL] = {**properties[FULL], "description": f"the same as `{SHORT}`"}
     params["not"] = {"required": [SHORT, FULL]}
+    params["properties"], definitions = with_definitions(params["properties"])
+    schema["$defs"] |= definitions
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "cnnsweep sweep file",

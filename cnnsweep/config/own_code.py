@@ -81,7 +81,11 @@ def parse_code(reference: str) -> tuple[Path | None, ast.Module, str]:
 
 @cache
 def fields_in_source(
-    reference: str, _code: str | None, leading: int = 0, from_init: bool = False
+    reference: str,
+    _code: str | None,
+    leading: int = 0,
+    constructor: int | None = None,
+    given: tuple[str, ...] = (),
 ) -> tuple[str, ...] | None:
     """Return the fields of a class, those of its bases first; None where the source does not determine them.
 
@@ -90,7 +94,9 @@ def fields_in_source(
     Args:
         _code: content hash, which distinguishes versions of the file.
         leading: the number of a function's first parameters, which are no fields.
-        from_init: the parameters of `__init__` are fields, of a class that derives from one of another package.
+        constructor: the number of first parameters after `self` that are no fields, in the constructor of a class whose
+            base is of another package; None where its parameters are no fields.
+        given: names of further parameters that are no fields.
     """
     try:
         _, tree, name = parse_code(reference)
@@ -98,9 +104,9 @@ def fields_in_source(
         return None
     functions = [one for one in tree.body if isinstance(one, ast.FunctionDef) and one.name == name]
     fields = _parameters(functions[-1], leading) if functions else _fields(name, tree, 0)
-    if fields is None and from_init:
-        fields = _of_init(name, tree, 0)
-    return None if fields is None else tuple(dict.fromkeys(fields))
+    if fields is None and constructor is not None and (own := _constructor(name, tree)) is not None:
+        fields = _parameters(own, constructor + 1)
+    return None if fields is None else tuple(field for field in dict.fromkeys(fields) if field not in given)
 
 
 def attribute_value(reference: str, name: str) -> Any:
@@ -135,6 +141,16 @@ def _parameters(function: ast.FunctionDef, leading: int) -> list[str] | None:
     return [*positional, *(one.arg for one in given.kwonlyargs)]
 
 
+def _constructor(name: str, tree: ast.Module, depth: int = 0) -> ast.FunctionDef | None:
+    """Return the `__init__` of a class, its own or of a base in the same file."""
+    found = [one for one in tree.body if isinstance(one, ast.ClassDef) and one.name == name]
+    if not found or found[-1].decorator_list or depth > _DEEPEST:
+        return None
+    own = [one for one in found[-1].body if isinstance(one, ast.FunctionDef) and one.name == "__init__"]
+    of_bases = (_constructor(base.id, tree, depth + 1) for base in found[-1].bases if isinstance(base, ast.Name))
+    return own[-1] if own else next(filter(None, of_bases), None)
+
+
 def _fields(name: str, tree: ast.Module, depth: int) -> list[str] | None:
     found = [one for one in tree.body if isinstance(one, ast.ClassDef) and one.name == name]
     if not found:
@@ -148,18 +164,6 @@ def _fields(name: str, tree: ast.Module, depth: int) -> list[str] | None:
             return None
         fields += of_base
     return fields + list(_declared(found[-1]))
-
-
-def _of_init(name: str, tree: ast.Module, depth: int) -> list[str] | None:
-    """Return the parameters of the `__init__` of a class or its first base; None where it is in no file."""
-    found = [one for one in tree.body if isinstance(one, ast.ClassDef) and one.name == name]
-    if not found or found[-1].decorator_list or depth > _DEEPEST:
-        return None
-    for one in found[-1].body:
-        if isinstance(one, ast.FunctionDef) and one.name == "__init__":
-            return _parameters(one, 1)
-    first = found[-1].bases[:1]
-    return _of_init(first[0].id, tree, depth + 1) if first and isinstance(first[0], ast.Name) else None
 
 
 def _declared(definition: ast.ClassDef) -> Iterator[str]:

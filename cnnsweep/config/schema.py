@@ -78,13 +78,13 @@ class Params(BaseModel):
     optimizer: Axis[Annotated[Choice, OPTIMIZER]] = _axis(
         "moves the weights: a name, your own code, or a mapping with arguments", Choice("adam"), shown="adam"
     )
-    momentum: Axis[Share] = _axis("momentum of sgd and rmsprop", 0.0)
-    nesterov: Axis[Flag] = _axis("whether the momentum of sgd is Nesterov's", False)
-    beta1: Axis[Share] = _axis("how slowly adam's and adamw's mean gradient moves", 0.9)
-    beta2: Axis[Share] = _axis("how slowly adam's and adamw's mean squared gradient moves", 0.999)
-    eps: Axis[Rate] = _axis("what adam, adamw and rmsprop add to the divisor", 1e-8)
+    momentum: Axis[Share] = _axis("momentum of sgd, rmsprop and muon", 0.0)
+    nesterov: Axis[Flag] = _axis("whether the momentum of sgd or muon is Nesterov's", False)
+    beta1: Axis[Share] = _axis("how slowly the mean gradient of adam and its kin moves", 0.9)
+    beta2: Axis[Share] = _axis("how slowly the mean squared gradient of adam and its kin moves", 0.999)
+    eps: Axis[Rate] = _axis("what optimizers of adam's kind add to the divisor", 1e-8)
     weight_decay: Axis[Annotated[float | None, Number(least=0)]] = _axis(
-        "how strongly weights are pulled to 0; by default 0, for adamw 0.01", None
+        "how strongly weights are pulled to 0; by default 0, for adamw 0.01, for muon 0.1", None
     )
     schedule: Axis[Annotated[Choice, SCHEDULE]] = _axis(
         "learning rate schedule, with warm-up where wanted", CONSTANT, shown="constant"

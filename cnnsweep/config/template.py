@@ -38,12 +38,12 @@ params:  # a list is an axis of the sweep, a single value is the same for every 
   shuffle: true
   epochs: 3
   # optimizer: adam  # or {optimizers}; or your own: path.py:Class
-  # momentum: 0.0  # sgd, rmsprop
-  # nesterov: false  # sgd
-  # beta1: 0.9  # adam, adamw
-  # beta2: 0.999  # adam, adamw
-  # eps: 1e-8  # adam, adamw, rmsprop
-  # weight_decay: 0.0  # adamw: 0.01
+  # momentum: 0.0  # sgd, rmsprop, muon
+  # nesterov: false  # sgd, muon
+  # beta1: 0.9  # adam and its kin
+  # beta2: 0.999  # adam and its kin
+  # eps: 1e-8  # adam and its kin, rmsprop
+  # weight_decay: 0.0  # adamw: 0.01, muon: 0.1
   # schedule: constant  # or {schedules}; with arguments {{name: step, every: 2, factor: 0.1, warmup: 1}}
   # loss: cross_entropy  # or {losses}; with arguments {{name: focal, gamma: 2}}; your own: path.py:function
   # class_weight: none  # or balanced, sqrt; or weights of classes, such as {{truck: 5}}

@@ -27,7 +27,7 @@ def digest_labels(labels: Tensor) -> str:
     """Return the SHA-256 of labels: (N,) as little-endian 64-bit numbers, (N, classes) of 0 and 1 as bytes."""
     if labels.ndim > 1:
         return hashlib.sha256(labels.contiguous().numpy().data).hexdigest()
-    return hashlib.sha256(labels.numpy().astype("<i8", copy=False).data).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(labels.numpy(), dtype="<i8").data).hexdigest()
 
 
 def digest_images(images: npt.NDArray[np.uint8]) -> str:

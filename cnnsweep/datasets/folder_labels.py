@@ -7,7 +7,8 @@ by semicolons, or a column a class with 0 and 1:
     a.jpg,cat;dog             a.jpg,1,1
     more/b.jpg,               more/b.jpg,0,0
 
-Where all files lie in folders such as train/ and test/, these are the parts.
+Columns may also be separated by tabs or semicolons; a cell of several names is then in quotes, if it has the same
+character. Where all files lie in folders such as train/ and test/, these are the parts.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import csv
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -28,6 +29,7 @@ from cnnsweep.formatting.numbers import count_text
 
 _NAMES = "labels"  # heading of a column of names
 _BINARY = {"0": 0, "1": 1}
+_QUOTED = 'such as "cat;dog", in quotes if columns are separated by ; too'
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def list_labelled_images(folder: Path, name: str, test_share: float) -> Listing:
         )
     if not lines:
         raise DataError(f"{safe_text(file)}: names no images")
-    if heading[1:] == [_NAMES]:
+    if _has_names(heading):
         classes, rows = _by_name(file, lines)
     else:
         classes, rows = _by_column(file, heading, lines)
@@ -81,20 +83,40 @@ def _read(file: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
         with file.open(encoding="utf-8-sig", newline="") as opened:
             first = opened.readline()
             opened.seek(0)
-            reader = csv.reader(opened, delimiter="\t" if "\t" in first else ",", strict=True)
+            reader = csv.reader(opened, delimiter=_delimiter(first), strict=True)
             rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(map(str.strip, row))]
     except FileNotFoundError:
         raise DataError(f"image_folder: labels: no file {safe_text(file)}; its path is relative to `path`") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{safe_text(file)}: cannot be read as a CSV file in UTF-8 ({safe_text(error)})") from error
     heading = rows[0][1] if rows else []
+    if heading and is_image_name(heading[0]):
+        raise DataError(
+            f"{safe_text(file)}:1: found {_listed(heading)}, expected a heading: file,labels, or file and the name of "
+            "each class"
+        )
     for line, row in rows:
         if len(row) != len(heading):
+            hint = f"; separate the labels by ; in one cell ({_QUOTED})" if _has_names(heading) else ""
             raise DataError(
-                f"{safe_text(file)}:{line}: found {len(row)} columns, expected {len(heading)} as in line 1: "
-                f"{_listed(heading)}"
+                f"{safe_text(file)}:{line}: found {count_text(len(row), 'column')}, expected {len(heading)} as in line "
+                f"1: {_listed(heading)}{hint}"
             )
-    return heading, rows[1:]
+    return heading, [(line, [_slashes(row[0]), *row[1:]]) for line, row in rows[1:]]
+
+
+def _has_names(heading: Sequence[str]) -> bool:
+    return [name.casefold() for name in heading[1:]] == [_NAMES]
+
+
+def _slashes(path: str) -> str:
+    """Return a path as `os.walk` has it: `./a.jpg` is `a.jpg`."""
+    return PurePosixPath(path).as_posix() if path else path
+
+
+def _delimiter(heading: str) -> str:
+    """Return the first of tab, comma and semicolon in the heading; spreadsheets of some countries write semicolons."""
+    return next((one for one in "\t,;" if one in heading), ",")
 
 
 def _by_name(file: Path, lines: Sequence[tuple[int, list[str]]]) -> tuple[tuple[str, ...], list[_Row]]:
@@ -103,11 +125,24 @@ def _by_name(file: Path, lines: Sequence[tuple[int, list[str]]]) -> tuple[tuple[
     if not classes:
         raise DataError(f"{safe_text(file)}: no image has a label")
     place = {name: number for number, name in enumerate(classes)}
+    _refuse_joined(file, names, place)
     rows = []
     for line, (path, _) in lines:
         own = {place[name] for name in names[line]}
         rows.append(_Row(line, path, tuple(int(number in own) for number in range(len(classes)))))
     return classes, rows
+
+
+def _refuse_joined(file: Path, names: Mapping[int, Sequence[str]], known: Collection[str]) -> None:
+    """Raise if labels are separated by commas: a name is made of other names."""
+    for line, found in names.items():
+        for name in found:
+            parts = [part.strip() for part in name.split(",")]
+            if len(parts) > 1 and all(part in known for part in parts):
+                raise DataError(
+                    f"{safe_text(file)}:{line}: found the label {safe_text(name)!r}, but {_listed(parts)} are labels "
+                    "too; separate the labels of an image by ;"
+                )
 
 
 def _by_column(
@@ -157,8 +192,10 @@ def _image(folder: Path, file: Path, row: _Row) -> ImageFile:
         raise DataError(f"{where}: {safe_text(row.path)} is no image ({USUAL_ENDINGS})")
     try:
         status = os.stat(folder / path)  # noqa: PTH116
-    except OSError as error:
-        raise DataError(f"{where}: no image {safe_text(folder / path)} ({error.strerror})") from None
+    except (OSError, ValueError) as error:  # a ValueError: the name has a null character
+        why = error.strerror if isinstance(error, OSError) else error
+        hint = "; write / between folders" if "\\" in row.path else ""
+        raise DataError(f"{where}: no image {safe_text(folder / path)} ({why}){hint}") from None
     return ImageFile(row.path, row.label, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 

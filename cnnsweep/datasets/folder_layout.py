@@ -26,7 +26,8 @@ _NO_CLASSES = frozenset(
     )
 )
 _NUMBERED = re.compile(r"(fold|split|part|batch|subset)[\W_]*\d+", re.IGNORECASE)
-_LABEL_ENDINGS = (".csv", ".tsv", ".json", ".jsonl", ".xml", ".xlsx", ".parquet")
+_READABLE_ENDINGS = (".csv", ".tsv")
+_LABEL_ENDINGS = (*_READABLE_ENDINGS, ".json", ".jsonl", ".xml", ".xlsx", ".parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,12 +265,18 @@ def _no_class_folders(place: Path) -> str:
         return f"{safe_text(place)}: no class folders; expected train/<class>/ and test/<class>/, or <class>/"
     with os.scandir(place) as entries:
         tables = sorted(entry.name for entry in entries if entry.name.lower().endswith(_LABEL_ENDINGS))
-    labels = f" Labels are not read from files such as {listed(tables[:1])}." if tables else ""
+    labels = _labels_words(tables[0]) if tables else ""
     return (
         f"{safe_text(place)}: {images:,} images lie in no class folder; none exists.{labels} Move each image "
         "into a folder called like its class, or write a function that returns images and labels "
         "(`dataset: data.py:load`)"
     )
+
+
+def _labels_words(table: str) -> str:
+    if table.lower().endswith(_READABLE_ENDINGS):
+        return f" If {listed([table])} names the labels of each image, add labels: {safe_text(table)} to the data set."
+    return f" Labels are not read from files such as {listed([table])}."
 
 
 def _flat_part(top: Path, name: str, others: Sequence[str]) -> str:

@@ -132,6 +132,10 @@ def describe_labels(labels: Tensor, classes: Sequence[str]) -> tuple[str, ...]:
     low, high, mean = int(of_images.min()), int(of_images.max()), float(of_images.double().mean())
     without = int((of_images == 0).sum())
     notes = [f"{low} to {high} labels an image, {mean:.2f} on average; {count_text(without, 'image')} without any"]
+    if low == high:
+        notes = [f"{count_text(low, 'label')} for every image"]
+    if low == high == 1:
+        notes.append("to learn them as classes, put the images into class folders, or give one number for each")
     counted = count_labels(labels, classes)
     everywhere = [name for name, count in zip(counted.classes, counted.counts, strict=True) if count == counted.images]
     for kind, found in (("no image has", counted.missing), ("every image has", everywhere)):

@@ -9,6 +9,7 @@ from torch import Tensor
 from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.formatting.class_counts import short_class
 from cnnsweep.formatting.escape import safe_text
+from cnnsweep.formatting.numbers import count_text
 
 _MOST_CLASSES = 5
 
@@ -71,5 +72,5 @@ def _listed(names: Sequence[str]) -> str:
 
 def _classes(dataset: Dataset) -> str:
     """Return `3 classes (cat, dog, elk)`, or `3 labels (…)` if images have several."""
-    kind = "labels" if dataset.is_multi_label else "classes"
-    return f"{len(dataset.classes):,} {kind} ({_listed(dataset.classes)})"
+    one, several = ("label", "labels") if dataset.is_multi_label else ("class", "classes")
+    return f"{count_text(len(dataset.classes), one, several)} ({_listed(dataset.classes)})"

@@ -115,13 +115,21 @@ def scores_interval(
         labels: (N,), on the same device.
     """
     random, strata = np.random.default_rng(_SEED), _strata(labels)
-    at_once = max(1, _MOST_NUMBERS // max(scores.numel(), 1))
     values = []
-    for count in _parts(FEW_RESAMPLES, at_once):
+    for count in _parts(FEW_RESAMPLES, _scores_at_once(scores)):
         positions = torch.from_numpy(_positions(strata, count, random)).to(scores.device)
         values.append(of(scores[positions], labels[positions]).double().cpu())
     _, half = _half(torch.cat(values))
     return None if half is None else _scaled(value, half, limits)
+
+
+def batches_of_scores(scores: Tensor) -> int:
+    """Return the number of batches of resamples in which `scores_interval` computes its metric."""
+    return math.ceil(FEW_RESAMPLES / _scores_at_once(scores))
+
+
+def _scores_at_once(scores: Tensor) -> int:
+    return max(1, _MOST_NUMBERS // max(scores.numel(), 1))
 
 
 def join(first: Interval | None, second: Interval | None) -> Interval | None:

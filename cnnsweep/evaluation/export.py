@@ -1,8 +1,7 @@
 """Export of a checkpoint as ONNX, torch.export or safetensors; the outputs are compared before the file is kept.
 
 The exported model takes uint8 images (N, C, H, W) as stored, 0 to 255, and normalises them; without that option it
-takes normalised float32 images. It returns logits (N, classes). The file's metadata are texts under the keys of
-`describe_export`, in the way of each format.
+takes normalised float32 images. It returns logits (N, classes). The metadata are texts, see `describe_export`.
 """
 
 from __future__ import annotations
@@ -25,11 +24,12 @@ from torch import Tensor, nn
 
 from cnnsweep.datasets.normalize import PixelNormalize
 from cnnsweep.errors import CheckpointError, CnnSweepError, UsageError
+from cnnsweep.evaluation.export_metadata import INPUT, OUTPUT, describe_export
 from cnnsweep.evaluation.find_checkpoint import find_checkpoint
 from cnnsweep.evaluation.model_card import Description, describe
 from cnnsweep.evaluation.restore import restore_model
 from cnnsweep.evaluation.sample_images import sample_images
-from cnnsweep.evaluation.thresholds import Thresholds, stored_thresholds
+from cnnsweep.evaluation.thresholds import stored_thresholds
 from cnnsweep.formatting.numbers import count_text
 from cnnsweep.models.build import build_model
 from cnnsweep.models.logits import LogitsModel, giving_logits
@@ -40,7 +40,6 @@ from cnnsweep.storage.verified_weights import load_known_best
 
 ENDINGS = {"onnx": ".onnx", "torch-export": ".pt2", "safetensors": ".safetensors"}
 _ONNX_PACKAGES = ("onnx", "onnxruntime", "onnxscript")
-_INPUT, _OUTPUT = "images", "logits"
 _RELATIVE, _ABSOLUTE = 1e-3, 1e-6  # relative to the largest logit, and absolute; other kernels sum in another order
 _BATCHES = (1, 3)  # batch size checked in addition to all images at once: the batch size must not be fixed
 _MOST_ONNX_BYTES = 2**31 - 1  # limit of one file, which is a protocol buffer
@@ -53,8 +52,7 @@ class ExportOptions:
     Attributes:
         format: onnx, torch-export or safetensors.
         normalize: the exported model takes pixels and normalises them; not for weights alone.
-        allow_code: import the code that the checkpoint names; code can do anything, so this needs the user's
-            permission.
+        allow_code: import the code that the checkpoint names, which can do anything; so this needs permission.
         force: replace an existing output file.
         loading: called with the progress of loading: (activity, done, total).
     """
@@ -142,37 +140,6 @@ def export_checkpoint(path: Path, options: ExportOptions) -> Export:
     return Export(options.output, about.run, len(images), source, difference, note)
 
 
-def describe_export(about: Description, thresholds: Thresholds | None = None, *, takes_pixels: bool) -> dict[str, str]:
-    """Return an exported file's metadata as texts: input, output and origin.
-
-    Args:
-        thresholds: of each label; None for a model of one label an image.
-    """
-    channels, height, width = about.image_shape
-    mean, std = json.dumps(list(about.pixels.mean)), json.dumps(list(about.pixels.std))
-    pixels = "uint8, 0 to 255, as stored; normalised inside"
-    normalised = "float32, (pixel / 255 - mean) / std for each channel"
-    return {
-        "format": "pt",  # expected by other readers of safetensors
-        "cnnsweep_run": about.run,
-        "cnnsweep_epoch": str(about.epoch),
-        "cnnsweep_model": json.dumps({"name": about.model.name, "arguments": dict(about.model.arguments)}),
-        "input": f"{_INPUT}: (N, {channels}, {height}, {width}), {pixels if takes_pixels else normalised}",
-        "layout": "NCHW, RGB" if channels == 3 else "NCHW",
-        "mean": mean,
-        "std": std,
-        "output": f"{_OUTPUT}: (N, {len(about.classes)}), float32; {_activation(about)}",
-        "classes": json.dumps(list(about.classes)),
-        **({} if thresholds is None else {"labels": "several", "thresholds": json.dumps(list(thresholds.values))}),
-    }
-
-
-def _activation(about: Description) -> str:
-    if about.is_multi_label:
-        return "sigmoid makes a probability of each, and an image has the labels above their thresholds"
-    return "softmax makes probabilities of them"
-
-
 def _refuse(options: ExportOptions) -> None:
     if options.format not in ENDINGS:
         raise UsageError(f"--format: found '{options.format}', allowed are {', '.join(ENDINGS)}")
@@ -198,8 +165,8 @@ def _to_onnx(model: nn.Module, inputs: Tensor, metadata: dict[str, str], _about:
         model,
         (_example(inputs),),
         dynamo=True,
-        input_names=[_INPUT],
-        output_names=[_OUTPUT],
+        input_names=[INPUT],
+        output_names=[OUTPUT],
         dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
         verbose=False,
     )
@@ -213,7 +180,7 @@ def _to_onnx(model: nn.Module, inputs: Tensor, metadata: dict[str, str], _about:
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
 
     def run(images: Tensor) -> Tensor:
-        return torch.from_numpy(session.run([_OUTPUT], {_INPUT: images.numpy()})[0])
+        return torch.from_numpy(session.run([OUTPUT], {INPUT: images.numpy()})[0])
 
     return content, run
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cnnsweep.analysis.class_counts import ClassCounts, ends_of, score_of_class
 from cnnsweep.analysis.statistics import wilson
-from cnnsweep.evaluation.bootstrap import Interval, sums_interval
+from cnnsweep.evaluation.bootstrap import FEW_RESAMPLES, Interval, batches_of_scores, sums_interval
 from cnnsweep.evaluation.metric_values import ACTIVITY, MetricValue, Progress, is_share_of_images, score_interval
 from cnnsweep.metrics.base import Metric, column_of, make_metric
 from cnnsweep.metrics.names import ACCURACY, ALWAYS, AT_THRESHOLDS, range_of
@@ -23,6 +23,7 @@ from cnnsweep.types import Choice, LabelCounts
 ALSO_MEASURED = ("average_precision", "macro_f1", "micro_f1")
 _ALSO_AT_THRESHOLDS = ("macro_f1", "micro_f1", ACCURACY)
 _MOST_SUMS = 1 << 26  # numbers that are kept for the interval of one metric
+_MOST_SORTS, _MOST_SORTED = 1 << 16, 1 << 30  # sorts for one interval, and numbers in all of them: a minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,8 @@ def _interval(name: str, metric: Metric, value: float, outputs: LabelOutputs, co
         return ends_of(counts_of_labels(given, labels, counts.classes)[counts.classes.index(of[1])], of[0])
     limits = range_of(name)
     if isinstance(metric, ScoreMetric):
+        if _is_long(outputs.probabilities):
+            return None
         return guarded(name, score_interval, metric, name, outputs.probabilities, labels, value)
     first = guarded(name, metric.update, outputs.logits[:1, None], labels[:1, None])
     if first.numel() * len(labels) > _MOST_SUMS:
@@ -113,6 +116,12 @@ def _interval(name: str, metric: Metric, value: float, outputs: LabelOutputs, co
     if each.ndim == 1 and is_share_of_images(each, value):
         return wilson(int(each.sum()), len(each))
     return guarded(name, sums_interval, metric.compute, each, labels, value, limits)
+
+
+def _is_long(scores: Tensor) -> bool:
+    """True if resampling scores (N, classes) takes minutes."""
+    sorts = scores.shape[1] * batches_of_scores(scores)
+    return sorts > _MOST_SORTS or FEW_RESAMPLES * scores.numel() > _MOST_SORTED
 
 
 def counts_of_labels(given: Tensor, labels: Tensor, classes: Sequence[str]) -> list[ClassCounts]:

@@ -140,8 +140,11 @@ class MetricValues:
     def _interval(
         self, name: str, metric: Metric, value: float, outputs: Outputs, drawn: list[Tensor]
     ) -> Interval | None:
-        if (of_shares := _share_interval(name, outputs.confused)) is not None:
-            return of_shares
+        if name in _ACCURACIES:
+            return wilson(outputs.confused.correct, outputs.confused.images)
+        if (of := score_of_class(name)) is not None and of[1] in outputs.confused.classes:
+            # Unknown for the precision of a class that is never answered: it has no spread, but may not be 0.
+            return ends_of(outputs.confused.of_class(outputs.confused.classes.index(of[1])), of[0])
         if isinstance(metric, ConfusionMetric):
             if not drawn:
                 drawn.append(draw_confusions(_matrix(outputs.confused)))
@@ -181,15 +184,6 @@ def score_interval(metric: ScoreMetric, name: str, likely: Tensor, labels: Tenso
 
 def _is_slow(metric: Metric, outputs: Outputs) -> bool:
     return isinstance(metric, ScoreMetric) and outputs.confused.images > 1000
-
-
-def _share_interval(name: str, confused: Confused) -> Interval | None:
-    """Return the closed interval of a share of images, or of a score of one class; None for another metric."""
-    if name in _ACCURACIES:
-        return wilson(confused.correct, confused.images)
-    if (of := score_of_class(name)) is None or of[1] not in confused.classes:
-        return None
-    return ends_of(confused.of_class(confused.classes.index(of[1])), of[0])
 
 
 def is_share_of_images(each: Tensor, value: float) -> bool:

@@ -57,7 +57,7 @@ def draw_classes(chart: ClassChart) -> Image.Image:
     picture = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(picture)
     font, small = ImageFont.load_default(_TEXT), ImageFont.load_default(_SMALL)
-    draw.text((_MARGIN, _MARGIN), "class (images)", "black", font)
+    draw.text((_MARGIN, _MARGIN), f"{chart.noun} (images)", "black", font)
     for number, (score, color) in enumerate(_SCORES.items()):
         draw.text((left + number * 80, _MARGIN), score, color, font)
     bottom = top + _ROW * len(chart.rows)
@@ -93,7 +93,7 @@ def draw_mistakes(wrong: Sequence[WrongImage]) -> Image.Image:
     """Return a picture of the images by true class, each with its class, file and predicted class below."""
     labels = list(dict.fromkeys(one.label for one in wrong))
     ordered = sorted(wrong, key=lambda one: labels.index(one.label))
-    height = _TILE + 4 * _LINE
+    height = _TILE + 4 * _LINE + _MARGIN
     rows = -(-len(ordered) // _TILES_A_ROW)
     picture = Image.new("RGB", (min(len(ordered), _TILES_A_ROW) * _TILE, rows * height), "white")
     draw = ImageDraw.Draw(picture)
@@ -109,8 +109,8 @@ def draw_mistakes(wrong: Sequence[WrongImage]) -> Image.Image:
         sure = "" if one.probability is None else f" {one.probability:.0%}"
         draw.text((x, y + _TILE), _short(one.label), "black", font)
         second, third = _mistake_words(one)
-        draw.text((x, y + _TILE + _LINE), f"{second}{sure}", "#666666", font)
-        draw.text((x, y + _TILE + 2 * _LINE), third, "#b00020", font)
+        draw.text((x, y + _TILE + _LINE), second, "#666666", font)
+        draw.text((x, y + _TILE + 2 * _LINE), _short(third, _LABEL_LENGTH - len(sure)) + sure, "#b00020", font)
         draw.text((x, y + _TILE + 3 * _LINE), _end_of(one.name), "#666666", font)
     return picture
 
@@ -118,13 +118,13 @@ def draw_mistakes(wrong: Sequence[WrongImage]) -> Image.Image:
 def _mistake_words(one: WrongImage) -> tuple[str, str]:
     """Return two lines below the true class: what the image is taken for, or its wrong labels with + and -."""
     if not one.missed and not one.invented:
-        return "taken for", _short(one.predicted)
-    return "wrong", _short(", ".join([*(f"-{name}" for name in one.missed), *(f"+{name}" for name in one.invented)]))
+        return "taken for", one.predicted
+    return "wrong", ", ".join([*(f"-{name}" for name in one.missed), *(f"+{name}" for name in one.invented)])
 
 
-def _short(name: str) -> str:
+def _short(name: str, most: int = _LABEL_LENGTH) -> str:
     text = safe_text(name)
-    return text if len(text) <= _LABEL_LENGTH else text[: _LABEL_LENGTH - 1] + "…"
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _end_of(name: str) -> str:

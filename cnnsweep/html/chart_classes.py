@@ -17,13 +17,13 @@ _MEANING = {
     "precision": "the share of the images {taken} that have it",
     "f1": "the harmonic mean of recall and precision",
 }
-_SPREAD = 0.5  # of the height of a row, between the points of several runs
+_SPREAD = 0.6  # of the height of a row, between the points of several runs
 
 
 def class_view(chart: ClassChart) -> Chart:
     """Return a point with its interval for each class and run, for each score."""
     views = {_NAMES[score]: _score_view(chart, score) for score in SCORES}
-    height = max((20 + 8 * (len(chart.runs) - 1)) * len(chart.rows) + 130, 260)
+    height = max((20 + 14 * (len(chart.runs) - 1)) * len(chart.rows) + 130, 260)
     found = chart_of_views("classes", f"Scores by {chart.noun}", "Score", views, height=height, notes=chart.notes)
     assert found is not None
     return found
@@ -34,7 +34,7 @@ def _score_view(chart: ClassChart, score: str) -> View:
     traces = [_class_trace(chart, score, number, places) for number in range(len(chart.runs))]
     names = chart_texts([row.label for row in chart.rows], 28)
     y = {"tickvals": places, "ticktext": names, "automargin": True,
-         "range": [0.6 - len(places), 0.6], "fixedrange": True, "zeroline": False}  # fmt: skip
+         "range": [0.35 - len(places), 0.65], "fixedrange": True, "zeroline": False}  # fmt: skip
     x = axis(f"{_NAMES[score]} on {chart.images}", tickformat=".6~%")
     figure = {"data": traces, "layout": layout(x, y, showlegend=len(chart.runs) > 1)}
     taken = "given a label" if chart.noun == "label" else "taken for a class"
@@ -125,8 +125,9 @@ def _matrix(chart: ConfusionChart, *, is_of_predicted: bool) -> View:
         **({"texttemplate": "%{text}"} if chart.is_written else {}),
     }
     ticks = {"tickvals": list(range(len(names))), "showgrid": False, "zeroline": False, "fixedrange": True}
-    x = axis("predicted class", tickangle=-45, ticktext=chart_texts(chart.predicted_labels, 22), **ticks)
+    x = axis("predicted class", autotickangles=[0, -45, -90], ticktext=chart_texts(chart.predicted_labels, 22), **ticks)
     y_title = f"true class of {chart.images}"
+    x["title"]["standoff"] = 12  # below slanted names
     y = axis(y_title, autorange="reversed", ticktext=chart_texts(chart.true_labels, 22), **ticks)
     rows = [[true, predicted, f"{count:,}"] for true, predicted, count in chart.pairs]
     of = "images taken for the class (columns)" if is_of_predicted else "images of the true class (rows)"

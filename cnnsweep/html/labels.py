@@ -9,7 +9,7 @@ from cnnsweep.analysis.labelled import Labelled
 from cnnsweep.analysis.run_evaluation import WrongImage
 from cnnsweep.html.chart import DataTable
 from cnnsweep.html.evaluations import Evaluated
-from cnnsweep.html.markup import text
+from cnnsweep.html.markup import path, text
 from cnnsweep.html.sections import scrolled, table_markup
 
 
@@ -43,6 +43,6 @@ def _label_image(image: WrongImage) -> str:
     words = f"{image.name}: {image.label}; {wrong}{sure}"
     return (
         f'<figure><img src="data:image/png;base64,{source}" alt="{text(words)}" '
-        f"loading=lazy><figcaption>{text(image.name)}: {text(image.label)} <span>{text(wrong)}{text(sure)}</span>"
+        f"loading=lazy><figcaption>{path(image.name)}: {text(image.label)} <span>{text(wrong)}{text(sure)}</span>"
         "</figcaption></figure>"
     )

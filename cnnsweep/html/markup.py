@@ -17,6 +17,11 @@ def text(value: Any) -> str:
     return html.escape(safe_text(value))
 
 
+def path(value: str) -> str:
+    """Return the name of a file as HTML text that is broken behind a slash first."""
+    return text(value).replace("/", "/<wbr>")
+
+
 def many_lines(value: str) -> str:
     """Return text as HTML with its line ends and tabs; other unprintable characters are shown escaped."""
     return "\n".join(text(line.expandtabs(4)) for line in value.splitlines())

@@ -15,6 +15,7 @@ from cnnsweep.formatting.class_counts import hides_small_classes, is_very_unequa
 from cnnsweep.formatting.distinct import FEW_DIGITS, number_texts
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import count_text
+from cnnsweep.metrics.baseline import ALL_LABELS
 from cnnsweep.metrics.objective import BEST
 from cnnsweep.report.key_values import quoted
 from cnnsweep.types import FailureKind, RunStatus
@@ -82,6 +83,8 @@ def _unequal(results: Results, trials: Sequence[Trial]) -> Iterator[Step]:
 def _unpraised(results: Results, trials: Sequence[Trial]) -> Step:
     if any(compare_trials(results, trials).values()):
         return Step("The first in the ranking is no better than a constant answer: rank by another metric.")
+    if results.sweep.baseline is not None and results.sweep.baseline.words == ALL_LABELS:
+        return Step(f"No run is better than {ALL_LABELS}: rank by average_precision, which needs no threshold.")
     return Step(
         "No run is better than a constant answer: check the data and the labels first, then try another lr or model."
     )

@@ -16,7 +16,7 @@ from cnnsweep.formatting.class_counts import MOST_ROWS, class_table, counts_word
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import UNKNOWN, count_text, metric_text
 from cnnsweep.html.chart import Chart, DataTable, View
-from cnnsweep.html.markup import embedded_json, many_lines, text
+from cnnsweep.html.markup import embedded_json, many_lines, path, text
 from cnnsweep.html.next_steps import next_steps
 from cnnsweep.html.reproduce import environment_facts, frozen_spec, reproducing_command
 from cnnsweep.html.run_table import run_table
@@ -177,7 +177,7 @@ def _wrong_image(image: WrongImage) -> str:
     source = base64.b64encode(image.png).decode("ascii")
     return (
         f'<figure><img src="data:image/png;base64,{source}" alt="{text(f"{image.name}: {words}")}" '
-        f"loading=lazy><figcaption>{text(image.name)} <span>→ {text(image.predicted)}{text(sure)}</span>"
+        f"loading=lazy><figcaption>{path(image.name)} <span>→ {text(image.predicted)}{text(sure)}</span>"
         "</figcaption></figure>"
     )
 

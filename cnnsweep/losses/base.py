@@ -187,7 +187,9 @@ def _class_of(value: Any, reference: str) -> type[UserLoss]:
     return made
 
 
-LOSSES = Registry("loss", "losses", Loss, of_code=loss_of_code, leading=GIVEN, from_init=True)
+LOSSES = Registry(
+    "loss", "losses", Loss, of_code=loss_of_code, leading=GIVEN, constructor=0, others="a function, a torch.nn.Module"
+)
 
 
 def make_loss(h: Hyperparameters) -> Loss:

@@ -25,9 +25,9 @@ AT_THRESHOLDS = "_at_thresholds"  # end of the name of a metric at the chosen th
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_@\[\]-]{0,59}")
 _TOP = re.compile(r"top_(0|[1-9]\d{0,8})")
 _SHARES = re.compile(
-    r"(macro|weighted|micro)_(f1|precision|recall)|(f1|precision|recall)\[.*\]|top_\d+|auroc|average_precision|ece"
+    r"(balanced_)?accuracy|(macro|weighted|micro)_(f1|precision|recall)|(f1|precision|recall)\[.*\]|top_\d+|auroc|average_precision|ece"
 )
-_OTHERS = re.compile(r"accuracy|balanced_accuracy|kappa|mcc|nll|brier")
+_OTHERS = re.compile(r"kappa|mcc|nll|brier")
 _RANGES = {
     **{"kappa": (-1.0, 1.0), "mcc": (-1.0, 1.0)},
     **{"nll": (0.0, math.inf), "brier": (0.0, 2.0)},
@@ -101,9 +101,11 @@ def is_accuracy(name: str) -> bool:
 
 @cache
 def is_share(name: str) -> bool:
-    """True for a share, such as accuracy, F1 or AUROC, which is shown with four decimals or as percent."""
-    bare = without_prefix(name).removesuffix(AT_THRESHOLDS)
-    return is_accuracy(bare) or bool(_SHARES.fullmatch(bare))
+    """True for a share, such as accuracy, F1 or AUROC, which is shown with four decimals or as percent.
+
+    Of the built-in metrics alone: a `my_accuracy` may be in percent.
+    """
+    return bool(_SHARES.fullmatch(without_prefix(name).removesuffix(AT_THRESHOLDS)))
 
 
 @cache
@@ -143,6 +145,16 @@ def written_column(text: str, recorded: Iterable[str]) -> str | None:
     """Return the recorded column that an option names; without the prefix, one on validation images alone will do."""
     columns = set(recorded)
     return next((name for name in (text, VALIDATION + text) if name in columns), None)
+
+
+def meant_column(text: str, recorded: Iterable[str], measured: Iterable[str]) -> str | None:
+    """Return the recorded column that a metric's name means, as in a sweep file: on held-out images where possible.
+
+    Loss and accuracy mean the training images.
+    """
+    if text not in STANDARD and (held_out := on_validation(text)) in set(measured):
+        return held_out
+    return written_column(text, recorded)
 
 
 def is_metric_name(text: str) -> bool:

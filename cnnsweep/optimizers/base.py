@@ -11,17 +11,24 @@
 
 The keys `momentum`, `nesterov`, `beta1`, `beta2`, `eps` and `weight_decay` of `params` go to every optimizer that has a
 field of that name; other fields are arguments, as in `optimizer: {name: lion, cautious: true}`.
+
+In a sweep file, a class of `torch.optim.Optimizer`, or a function that returns one, will do too: `my.py:Lion`.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import FunctionType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, cast
 
+from pydantic import ConfigDict
+
 from cnnsweep.field_types import Number, YesNo
+from cnnsweep.optimizers.own import LR, NEEDS_CLOSURE, built_by, check_class, checked_arguments
 from cnnsweep.registry import Component, Registry
+from cnnsweep.signatures import component_of
 from cnnsweep.types import Choice, Hyperparameters
 
 if TYPE_CHECKING:
@@ -34,6 +41,10 @@ Decay = Annotated[float, Number(least=0)]
 Flag = Annotated[bool, YesNo()]
 
 FLAT = ("momentum", "nesterov", "beta1", "beta2", "eps", "weight_decay")  # fields that are keys of `params`
+REFUSED_OPTIMIZERS = {  # of torch, by their names in lower case
+    "lbfgs": f"which {NEEDS_CLOSURE}",
+    "sparseadam": "which is for sparse gradients; those of a CNN are dense: use adam",
+}
 # Methods of torch's optimizers that are called here, directly or through the constructor.
 _METHODS = ("add_param_group", "state_dict", "load_state_dict", "step")
 
@@ -86,7 +97,56 @@ class Optimizer(Component):
         """
 
 
-OPTIMIZERS = Registry("optimizer", "optimizers", Optimizer)
+class OwnOptimizer(Optimizer):
+    """Base of a user's own optimizers, whose fields are the arguments of a class of torch or of a function.
+
+    Attributes:
+        make: the class or function.
+    """
+
+    model_config = ConfigDict(protected_namespaces=())
+    make: ClassVar[Callable[..., Any]]
+    weight_decay: ClassVar[float]  # type: ignore[misc] # a field where the arguments have it
+
+    def build(self, parameters: Iterable[Tensor], lr: float, device: torch.device) -> torch.optim.Optimizer:
+        """Return the user's optimizer, with the arguments that the sweep file has."""
+        del device
+        given = self.model_dump(exclude_unset=True)
+        built: torch.optim.Optimizer = built_by(type(self).make, list(parameters), lr, given)
+        return built
+
+
+class _OpenOptimizer(OwnOptimizer):
+    """Base where a class or function takes keyword arguments of any name."""
+
+    model_config = ConfigDict(extra="allow", protected_namespaces=())
+
+
+@functools.cache
+def _of_function(make: Callable[..., Any], reference: str) -> type[Optimizer]:
+    arguments = checked_arguments(make, reference)
+    base = _OpenOptimizer if arguments.takes_any else OwnOptimizer
+    made: type[OwnOptimizer] = component_of(make, arguments, base, (LR, "make"))
+    made.make = staticmethod(make)
+    return made
+
+
+def _of_code(value: Any, reference: str) -> type[Optimizer] | None:
+    if isinstance(value, type):
+        check_class(value, reference)
+    return _of_function(value, reference) if isinstance(value, type | FunctionType) else None
+
+
+OPTIMIZERS = Registry(
+    "optimizer",
+    "optimizers",
+    Optimizer,
+    _of_code,
+    leading=1,
+    constructor=1,
+    given=(LR,),
+    others="a function, a torch.optim.Optimizer",
+)
 
 
 def make_optimizer(h: Hyperparameters) -> Optimizer:
@@ -95,8 +155,9 @@ def make_optimizer(h: Hyperparameters) -> Optimizer:
     Raises:
         UsageError: it is unknown or does not take its arguments.
     """
-    fields = OPTIMIZERS.get(h.optimizer).model_fields
-    flat = {key: getattr(h, key) for key in FLAT if key in fields and getattr(h, key) is not None}
+    kind = OPTIMIZERS.get(h.optimizer)
+    used = FLAT if kind.model_config.get("extra") == "allow" else [key for key in FLAT if key in kind.model_fields]
+    flat = {key: getattr(h, key) for key in used if getattr(h, key) is not None}
     return OPTIMIZERS.make(Choice(h.optimizer, h.optimizer_arguments, h.optimizer_code), **flat)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from cnnsweep.optimizers.base import Optimizer, Positive, Share, without_compiler
+from pydantic import Field
+
+from cnnsweep.optimizers.base import Flag, Optimizer, Positive, Share, without_compiler
 
 if TYPE_CHECKING:
     import torch
@@ -17,6 +19,8 @@ class RMSprop(Optimizer, name="rmsprop"):
 
     momentum: Share = 0.0
     eps: Positive = 1e-8
+    alpha: Share = Field(default=0.99, description="how slowly rmsprop's mean squared gradient moves")
+    centered: Flag = Field(default=False, description="whether rmsprop divides by the gradient's deviation")
 
     def build(self, parameters: Iterable[Tensor], lr: float, device: torch.device) -> torch.optim.Optimizer:
         """Return torch's RMSprop, which has no fused kernel."""
@@ -24,5 +28,13 @@ class RMSprop(Optimizer, name="rmsprop"):
 
         del device
         rmsprop: type[Torch] = without_compiler(Torch)
-        decay = self.weight_decay
-        return rmsprop(parameters, lr=lr, momentum=self.momentum, eps=self.eps, weight_decay=decay, foreach=True)
+        return rmsprop(
+            parameters,
+            lr=lr,
+            momentum=self.momentum,
+            eps=self.eps,
+            weight_decay=self.weight_decay,
+            alpha=self.alpha,
+            centered=self.centered,
+            foreach=True,
+        )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pydantic import Field
+
 from cnnsweep.optimizers.base import Flag, Optimizer, Share, has_kernel, without_compiler
 
 if TYPE_CHECKING:
@@ -20,19 +22,23 @@ class SGD(Optimizer, name="sgd"):
     state_copies: ClassVar[int] = 1
     momentum: Share = 0.0
     nesterov: Flag = False
+    dampening: Share = Field(default=0.0, description="share of the gradient that sgd's momentum leaves out")
 
     def build(self, parameters: Iterable[Tensor], lr: float, device: torch.device) -> torch.optim.Optimizer:
         """Return torch's SGD, fused where there is a kernel."""
         from torch import optim
 
         sgd: type[optim.SGD] = without_compiler(optim.SGD)
+        # Dampening leaves the first gradient whole, which `before_step` cannot give to parameters that come late.
+        fast = {"foreach": True} if self.dampening else {"fused": has_kernel(device)}
         return sgd(
             parameters,
             lr=lr,
             momentum=self.momentum,
             nesterov=self.nesterov and self.momentum > 0,  # torch refuses Nesterov without momentum
             weight_decay=self.weight_decay,
-            fused=has_kernel(device),
+            dampening=self.dampening,
+            **fast,
         )
 
     @property

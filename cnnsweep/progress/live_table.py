@@ -120,7 +120,7 @@ def _figure_columns(progress: SweepProgress, rows: Sequence[RunProgress]) -> lis
     objective = progress.overview.objective
     shown = [{} if row.shown is None else row.shown.metrics for row in rows]
     is_validated = is_on_validation(objective.metric) or any(values.get(on_validation(LOSS)) for values in shown)
-    recorded = dict.fromkeys([*STANDARD, *(name for values in shown for name in values)])
+    recorded = dict.fromkeys([*STANDARD, *(name for values in shown for name in values), objective.metric])
     metrics = [name for name in recorded if is_validated or not is_on_validation(name)]
     styles = ["green" if row is progress.best else "" for row in rows]
     return [metric_column(metric, objective, [values.get(metric) for values in shown], styles) for metric in metrics]

@@ -7,13 +7,14 @@ from typing import Any
 from cnnsweep.analysis.compare import Comparison, RankedTrial, SharedTrial
 from cnnsweep.analysis.compare_differences import UNKNOWN_FACT, facts_of
 from cnnsweep.analysis.compare_sources import Source
+from cnnsweep.report.compare_classes import classes_to_json
 from cnnsweep.storage.atomic_files import to_json
 
 
 def compare_to_json(comparison: Comparison, top: int | None = None) -> str:
     """Return the whole comparison as JSON, with the first `top` ranked trials; all if it is None or 0."""
     objective = comparison.objective
-    content = {
+    content: dict[str, Any] = {
         "metric": objective.metric,
         "mode": objective.mode,
         "sweeps": [_sweep_to_json(source) for source in comparison.sources],
@@ -30,6 +31,13 @@ def compare_to_json(comparison: Comparison, top: int | None = None) -> str:
             for one in comparison.distinctions
         ],
     }
+    if comparison.classes is not None:
+        content["recall_by_class"] = classes_to_json(comparison.classes)
+    return json_text(content)
+
+
+def json_text(content: dict[str, Any]) -> str:
+    """Return content as JSON, in lines."""
     # `to_json` replaces values that JSON lacks; pure ASCII cannot control a terminal.
     return json.dumps(json.loads(to_json(content)), indent=2, allow_nan=False) + "\n"
 

@@ -20,6 +20,7 @@ from cnnsweep.formatting.columns import Column, build_table, metric_column, sett
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import UNKNOWN, align_points, count_text, trial_text
 from cnnsweep.progress.live_table import BEST_STYLE, STATUS_STYLES
+from cnnsweep.report.compare_classes import classes_section
 from cnnsweep.report.compare_shared import hidden_words, shared_section
 from cnnsweep.report.former_runs import former_words
 from cnnsweep.report.ranking import DEFAULT_TOP, counts_words
@@ -41,7 +42,8 @@ def render_comparison(comparison: Comparison, console: Console, top: int | None 
         console.print(Text(warning, "magenta"))
     console.print()
     console.print(_ranked(comparison, rows, console.width))
-    for section in (shared_section(comparison, rows, console.width), _differences(comparison)):
+    by_class = [] if comparison.classes is None else [classes_section(comparison.classes)]
+    for section in (shared_section(comparison, rows, console.width), *by_class, _differences(comparison)):
         if section is not None:
             console.print()
             console.print(section)

@@ -25,6 +25,7 @@ def label_table(evaluation: Labelled, width: int) -> RenderableType | None:
         return None
     has_ends = width >= _ROOM_FOR_INTERVALS
     words = "; 95 % intervals of the recall" if has_ends else ""
+    words += f", {evaluation.runs} runs together" if evaluation.runs > 1 else ""
     title = Text.assemble(("By label", "bold"), (f"  the hardest first, at the chosen thresholds{words}", "dim"))
     table = Table(box=None, padding=(0, 1))
     shown = [place for place, heading in enumerate(HEADINGS) if has_ends or heading != "95 %"]

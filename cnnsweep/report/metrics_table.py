@@ -13,7 +13,10 @@ PLOTS_LEFT_OUT = "{} by epoch: TensorBoard, --html and --figures show all"
 
 
 def metrics_table(results: Results, run: RunResult) -> Table | None:
-    """Return the metrics on training and validation images; None without any beside loss and accuracy."""
+    """Return the metrics on training and validation images, beside those of a constant answer on the measured images.
+
+    None without any beside loss and accuracy.
+    """
     names = [*ALWAYS, *(metric.name for metric in results.sweep.metrics if metric.name not in ALWAYS)]
     measured = [name for name in names if run[name] is not None or run[on_validation(name)] is not None]
     if len(measured) <= len(ALWAYS):
@@ -21,11 +24,14 @@ def metrics_table(results: Results, run: RunResult) -> Table | None:
     has_validation = any(run[on_validation(name)] is not None for name in measured)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("metric" if run.best_epoch is None else f"metrics of epoch {run.best_epoch}", no_wrap=True)
-    for heading in ("training", "validation") if has_validation else ("training",):
+    constant = {one.metric: one.value for one in results.sweep.baselines}
+    headings = ["training", *(["validation"] if has_validation else []), *(["constant answer"] if constant else [])]
+    for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
+    decides = results.sweep.objective.metric
     for name in measured:
-        columns = (name, on_validation(name)) if has_validation else (name,)
-        decides = results.sweep.objective.metric
+        columns = [name, on_validation(name)] if has_validation else [name]
         cells = [Text(metric_text(name, run[one]), "bold" if one == decides else "") for one in columns]
+        cells += [Text(metric_text(name, constant.get(columns[-1])), "dim")] if constant else []
         table.add_row(Text(safe_text(name), overflow="ellipsis"), *cells)
     return table

@@ -1,25 +1,34 @@
 """Contract of schedules: the learning rate of a step as a pure function, with no state to save or restore.
 
-    class Polynomial(WarmUp, name="polynomial"):
-        \"\"\"The learning rate falls to 0 as a power of the share that is left.\"\"\"
+    class Exponential(WarmUp, name="exponential"):
+        \"\"\"The learning rate falls by a share in each epoch.\"\"\"
 
-        power: float = 1.0
+        gamma: float = 0.9
 
         def after_warmup(self, step, total, steps_per_epoch, base_lr):
-            return base_lr * (1 - step / total) ** self.power
+            return base_lr * self.gamma ** (step / steps_per_epoch)
 
-A schedule may read the step and the length of the run, and nothing else.
+A schedule may read the step, the length of the run, and the metrics of the run's epochs before, and nothing else: so a
+resumed run has the same rates.
+
+In a sweep file, a function of step, steps, epochs and lr will do too: `my.py:triangle`.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Annotated, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from types import FunctionType
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
+from cnnsweep.errors import UsageError
 from cnnsweep.field_types import Number
 from cnnsweep.registry import Component, Registry
+from cnnsweep.schedules.rates import GIVEN, RATES, checked_arguments, is_rate
+from cnnsweep.signatures import component_of
 from cnnsweep.types import Choice
 
 
@@ -43,6 +52,15 @@ class Schedule(Component):
         """
         raise NotImplementedError
 
+    def lr_factor(self, history: Sequence[Mapping[str, float | None]]) -> float:
+        """Return the number by which the rates of an epoch are multiplied.
+
+        Args:
+            history: the metrics of the run's earlier epochs, in order, by name; see `EpochRecord.metrics`.
+        """
+        del history
+        return 1.0
+
 
 class WarmUp(Schedule):
     """Base of schedules that may begin with a linear warm-up to lr; the schedule spans the rest."""
@@ -63,7 +81,52 @@ class WarmUp(Schedule):
         raise NotImplementedError
 
 
-SCHEDULES = Registry("schedule", "schedules", Schedule)
+class OwnSchedule(Schedule):
+    """Base of a user's own schedules, whose fields are the further arguments of a function.
+
+    Attributes:
+        function: gets the step, counted from 0, the steps and epochs of the whole run, and lr.
+    """
+
+    model_config = ConfigDict(protected_namespaces=())
+    function: ClassVar[Callable[..., Any]]
+
+    def lr_at(self, step: int, steps_per_epoch: int, epochs: int, base_lr: float) -> float:
+        """Return what the function returns.
+
+        Raises:
+            UsageError: it is no learning rate.
+        """
+        value = self.returned(step, steps_per_epoch, epochs, base_lr)
+        if not is_rate(value):
+            raise UsageError(f"schedule {self.name}: returned {value!r:.60} for step {step}, allowed is {RATES}")
+        return float(value)
+
+    def returned(self, step: int, steps_per_epoch: int, epochs: int, base_lr: float) -> Any:
+        """Return what the function returns, also where it is no number."""
+        return type(self).function(step, steps_per_epoch * epochs, epochs, base_lr, **dict(self))
+
+
+class _OpenSchedule(OwnSchedule):
+    """Base where a function takes keyword arguments of any name."""
+
+    model_config = ConfigDict(extra="allow", protected_namespaces=())
+
+
+@cache
+def _of_function(function: Callable[..., Any], reference: str) -> type[Schedule]:
+    arguments = checked_arguments(function, reference)
+    base = _OpenSchedule if arguments.takes_any else OwnSchedule
+    made: type[OwnSchedule] = component_of(function, arguments, base, ("function",))
+    made.function = staticmethod(function)
+    return made
+
+
+def _of_code(value: Any, reference: str) -> type[Schedule] | None:
+    return _of_function(value, reference) if isinstance(value, FunctionType) else None
+
+
+SCHEDULES = Registry("schedule", "schedules", Schedule, _of_code, leading=len(GIVEN))
 
 
 def half_cosine(start: float, end: float, share: float) -> float:

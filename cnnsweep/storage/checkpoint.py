@@ -44,11 +44,16 @@ class LastCheckpoint:
     """Resume point of a run: the epoch of `record`, weights and optimizer state.
 
     The latter has the averages of the weights, where there are any, below their names.
+
+    Attributes:
+        history: the metrics with the plain weights of all epochs up to there, from the journal; some schedules depend
+            on them.
     """
 
     record: EpochRecord
     weights: Mapping[str, Tensor]
     optimizer: Mapping[str, Any]
+    history: tuple[Mapping[str, float | None], ...] = ()
 
     @property
     def chosen_weights(self) -> Mapping[str, Tensor]:
@@ -79,6 +84,14 @@ def encode_last(record: EpochRecord, weights: Mapping[str, Tensor], optimizer: M
     tensors |= on_cpu(moved)
     about = {"version": VERSION, "record": {"run_id": record.run_id, **row_from_record(record)}, "optimizer": state}
     return save_safetensors(tensors, {_DESCRIPTION: json.dumps(about)})
+
+
+def decode_optimizer(content: bytes) -> Mapping[str, Any]:
+    """Return the optimizer's state dict in the bytes of `last.safetensors`."""
+    state: Mapping[str, Any] = _put_tensors(
+        json.loads(header_text(content, _DESCRIPTION) or "")["optimizer"], load_safetensors(content)
+    )
+    return state
 
 
 def digest(content: bytes) -> str:
@@ -194,6 +207,8 @@ def _take_tensors(container: Any, tensors: dict[str, Tensor], first: int = 0) ->
             kept.append({"tensor": name})
         elif isinstance(value, Mapping | tuple | list):
             kept.append(_take_tensors(value, tensors, first))
+        elif isinstance(value, torch.dtype):
+            kept.append({"dtype": str(value).removeprefix("torch.")})
         else:
             kept.append(value)
     if is_mapping:  # pairs, since an optimizer's keys are numbers
@@ -210,6 +225,8 @@ def _put_tensors(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     ((kind, inner),) = value.items()
     if kind == "tensor":
         return tensors[inner]
+    if kind == "dtype":
+        return getattr(torch, inner)
     if kind == "tuple":
         return tuple(_put_tensors(v, tensors) for v in inner)
-    return {key: _put_tensors(v, tensors) for key, v in inner}
+    return {tuple(key) if isinstance(key, list) else key: _put_tensors(v, tensors) for key, v in inner}

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cnnsweep.errors import FolderError
+from cnnsweep.metrics.names import without_prefix
 from cnnsweep.metrics.objective import BEST
 from cnnsweep.storage.atomic_files import to_json
 from cnnsweep.storage.paths import SweepPaths
@@ -89,7 +90,12 @@ def _changed_code(last: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str
     before, now = last.get("code", {}), facts.get("code", {})
     measured = before.get("metrics", {}), now.get("metrics", {})
     changed = [name for name, code in measured[1].items() if measured[0].get(name, code) != code]
-    lines = [f"metrics: the code of {name} changed since the last time; measured epochs stay" for name in changed]
+    decides = without_prefix(facts["metric"])
+    lines = [
+        f"metrics: the code of {name} changed since the last time; "
+        + ("it decides, so all runs train again" if name == decides else "measured epochs stay")
+        for name in changed
+    ]
     return lines + [
         f"{key}: the code of {facts[key]['method']} changed since the last time; {_STAYS[key]}"
         for key in _STAYS

@@ -9,6 +9,7 @@ become the best are then still in `last.safetensors`.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -244,7 +245,9 @@ class SweepWriter(Callback):
         files.go_back(point.last, point.damaged)
         if point.last is not None and point.missing_best is not None:
             self._save_best(run, point.missing_best, on_cpu(point.last.chosen_weights))
-        return point.last
+        if point.last is None:
+            return None
+        return dataclasses.replace(point.last, history=tuple(record.plain_metrics for record in known.records))
 
     def _announcements(self, runs: Sequence[Run], parameters: Mapping[str, int]) -> list[Mapping[str, Any]]:
         """Return the events for runs that the journal does not know, or knows with other columns or without epochs."""

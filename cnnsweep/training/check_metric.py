@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from cnnsweep.config.own_code import attribute_value
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.datasets.label_counts import count_labels
 from cnnsweep.errors import CnnSweepError, MetricError, Problem, SpecError, UsageError
+from cnnsweep.formatting.numbers import count_text, duration_text
 from cnnsweep.metrics.base import Metric, column_of, make_metric
 from cnnsweep.metrics.function_metric import GREATER, FunctionMetric, place_of
 from cnnsweep.metrics.names import without_prefix
@@ -19,6 +21,7 @@ from cnnsweep.plugins import is_reference
 from cnnsweep.types import Choice
 
 _MOST_SCORES = 1 << 22  # random probabilities of a check
+_SLOW_S = 0.2  # from which a function of a run's predictions is called slow
 
 
 def check_metrics(spec: SweepSpec, labels: Sequence[Tensor], classes: Sequence[str]) -> None:
@@ -41,8 +44,23 @@ def check_metrics(spec: SweepSpec, labels: Sequence[Tensor], classes: Sequence[s
 
 
 def metric_warnings(spec: SweepSpec, labels: Sequence[Tensor], classes: Sequence[str]) -> list[str]:
-    """Return a line about each metric that is recorded, and cannot be computed on the measured images."""
-    return _problems(spec, labels, classes, is_deciding=False)
+    """Return a line about each metric that is recorded and cannot be computed on the measured images, or is slow."""
+    return [*_problems(spec, labels, classes, is_deciding=False), *_slow_lines(spec, labels[0], len(classes))]
+
+
+def _slow_lines(spec: SweepSpec, labels: Tensor, classes: int) -> Iterator[str]:
+    """Yield a line about each function that takes long; after the check its imports and caches are warm."""
+    few = _few_labels(labels, classes)
+    for choice in spec.metrics:
+        if not is_reference(choice.name) or not isinstance(metric := make_metric(choice), ScoreMetric):
+            continue
+        likely = _random_probabilities(few, classes)
+        start = time.perf_counter()
+        _of_scores(choice, metric, likely, few)
+        seconds = (time.perf_counter() - start) * len(labels) / len(few)
+        if seconds >= _SLOW_S:
+            took = f"takes {duration_text(seconds)} for {count_text(len(labels), 'image')}"
+            yield f"metric {column_of(choice)}: {took}, and is called for every run after every epoch"
 
 
 def _problems(spec: SweepSpec, labels: Sequence[Tensor], classes: Sequence[str], *, is_deciding: bool) -> list[str]:
@@ -108,16 +126,23 @@ def _few_labels(labels: Tensor, classes: int) -> Tensor:
 
 
 def _check_scores(choice: Choice, metric: ScoreMetric, labels: Tensor, classes: int) -> None:
-    is_multi_label = labels.ndim > 1
-    logits = torch.randn(1, len(labels), classes, generator=torch.Generator().manual_seed(0))
-    likely = probabilities(logits, is_multi_label=is_multi_label)
-    (values,) = _tried(choice, lambda: [metric.of_scores(likely, labels[None])])
+    values = _of_scores(choice, metric, _random_probabilities(labels, classes), labels)
     if values.shape != (1,):
         raise UsageError(f"metric {choice.name}: returned values {tuple(values.shape)} for 1 run, allowed are (1,)")
     if not torch.isfinite(values).all():
         where = f"{place_of(None, metric.function)}: " if isinstance(metric, FunctionMetric) else ""
         found = f"returned {values.item()} for random probabilities of {len(labels):,} measured images"
         raise UsageError(f"metric {choice.name}: {where}{found}, allowed is a finite number")
+
+
+def _of_scores(choice: Choice, metric: ScoreMetric, likely: Tensor, labels: Tensor) -> Tensor:
+    (values,) = _tried(choice, lambda: [metric.of_scores(likely, labels[None])])
+    return values
+
+
+def _random_probabilities(labels: Tensor, classes: int) -> Tensor:
+    logits = torch.randn(1, len(labels), classes, generator=torch.Generator().manual_seed(0))
+    return probabilities(logits, is_multi_label=labels.ndim > 1)
 
 
 def _check_sums(choice: Choice, metric: Metric, is_multi_label: bool, classes: int) -> None:

@@ -120,7 +120,7 @@ class DataModule:
         return [self.images.labels[positions] for positions in measured]
 
     def metric_warnings(self, spec: SweepSpec) -> list[str]:
-        """Return a line about each metric that is recorded, and cannot be computed on the measured images."""
+        """Return a line about each metric that is recorded and cannot be computed, or is slow."""
         return metric_warnings(spec, self.measured_labels, self.class_names)
 
     @property

@@ -81,6 +81,7 @@ class FusedLearner:
         part: StepPart = WHOLE_STEP,
     ) -> tuple[Tensor, Predictions]:
         runs, copies = len(self._runs), len(labels)
+        self._switch_optimizers(True)
         self.model.generators.seed(seeds)
         if part.is_first:
             for parameter in self._leaves:
@@ -109,6 +110,7 @@ class FusedLearner:
 
     @torch.inference_mode()
     def measure(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Predictions]:
+        self._switch_optimizers(False)
         with self._autocast():
             logits = self.model(images.to(self._dtype), 1, training=False)
         scores = logits if self._precision == "fp64" else logits.float()
@@ -117,6 +119,7 @@ class FusedLearner:
         return losses.sum(1, dtype=sum_dtype(self._device)), Predictions(logits, targets)
 
     def weights(self, position: int) -> Mapping[str, Tensor]:
+        self._optimizers[position].set_training(False)
         return self.model.state_of(position)
 
     def gradients(self, position: int) -> Mapping[str, Tensor]:
@@ -125,6 +128,10 @@ class FusedLearner:
 
     def optimizer_state(self, position: int) -> Mapping[str, Any]:
         return with_average(self._optimizers[position].state_dict(), self.averages, position)
+
+    def _switch_optimizers(self, is_training: bool) -> None:
+        for optimizer in self._optimizers:
+            optimizer.set_training(is_training)
 
     @torch.no_grad()
     def restore(self, position: int, weights: Mapping[str, Tensor], optimizer: Mapping[str, Any]) -> None:

@@ -71,7 +71,10 @@ class Learner(Protocol):
         """Return the last step's gradients by parameter name."""
 
     def optimizer_state(self, position: int) -> Mapping[str, Any]:
-        """Return the stock optimizer's state dict, with the average of the weights below `ema` where there is one."""
+        """Return the stock optimizer's state dict, after `weights`, which switches it to evaluation.
+
+        Where there is one, the average of the weights is in it below `ema`.
+        """
 
     def restore(self, position: int, weights: Mapping[str, Tensor], optimizer: Mapping[str, Any]) -> None:
         """Restore a run from a checkpoint."""
@@ -124,6 +127,7 @@ class SingleLearner:
         targets = labels[0]
         seed_step(self.device, seeds[0])
         self._set_training(True)
+        self.optimizer.set_training(True)
         if part.is_first:
             for parameter in self.parameters:
                 parameter.grad = None
@@ -144,6 +148,7 @@ class SingleLearner:
     @torch.inference_mode()
     def measure(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Predictions]:
         self._set_training(False)
+        self.optimizer.set_training(False)
         with autocast(self.device, self.precision):
             logits = logits_of(self.model(images.to(self.dtype, memory_format=self.order)), self.classes)
         scores = logits if self.precision == "fp64" else logits.float()
@@ -174,6 +179,7 @@ class SingleLearner:
 
     def weights(self, position: int) -> Mapping[str, Tensor]:
         assert position == 0
+        self.optimizer.set_training(False)
         return self.model.state_dict()
 
     def gradients(self, position: int) -> Mapping[str, Tensor]:

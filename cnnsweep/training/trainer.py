@@ -303,6 +303,7 @@ def _reports(
             programs.restore(position, trial_slot.checkpoint.weights, trial_slot.checkpoint.optimizer)
             continue
         trial_slot.epochs_done = number
+        trial_slot.history.append(measured.metrics)
         batch_losses, weights = measured.batch_losses.float(), programs.weights(position)
         divergence = _divergence(batch_losses, measured.metrics[on_validation(LOSS)], weights)
         optimizer, gradients = programs.optimizer_state(position), programs.gradients(position)
@@ -361,7 +362,8 @@ def _train_part(
     epoch: _Epoch, task: DataModule, callback: TrainerCallback, programs: LearnerGroup, program: Learner, part: slice
 ) -> Sequence[_Measured | None]:
     """Train the runs of one learner for an epoch and evaluate them on the held-out images of their fold."""
-    runs, epochs = [trial_slot.run for trial_slot in epoch.trial_slots[part]], epoch.numbers[part]
+    slots, epochs = epoch.trial_slots[part], epoch.numbers[part]
+    runs = [trial_slot.run for trial_slot in slots]
     if epoch.is_done(part):  # it only waits: no other learner depends on it
         return [None] * len(runs)
     ids = epoch.run_ids(part)
@@ -375,14 +377,19 @@ def _train_part(
     own = list(zip(runs, epochs, strict=True))
     schedules = [SCHEDULES.make(run.hyperparameters.schedule) for run in runs]
     mixing = one_of_each_batch(own) if any(has_mix(run.hyperparameters.augment) for run in runs) else []
+    # One that is ahead of the others trains along once more, with the rates that it had.
+    factors = [
+        schedule.lr_factor(trial_slot.history[: number - 1])
+        for schedule, trial_slot, number in zip(schedules, slots, epochs, strict=True)
+    ]
     for batch, (images, labels) in enumerate(training_batches(task, runs, epochs)):
         if programs.is_cancelled:
             raise _CancelledError
+        step = parts[batch].step
         rates = [
-            schedule.lr_at(
-                (number - 1) * steps + parts[batch].step, steps, run.hyperparameters.epochs, run.hyperparameters.lr
-            )
-            for schedule, (run, number) in zip(schedules, own, strict=True)
+            schedule.lr_at((number - 1) * steps + step, steps, run.hyperparameters.epochs, run.hyperparameters.lr)
+            * factor
+            for schedule, factor, (run, number) in zip(schedules, factors, own, strict=True)
         ]
         seeds = [forward_seed(run, number, batch) for run, number in own]
         mix = label_mix(mixing, batch, labels, task.images.image_shape[1:])

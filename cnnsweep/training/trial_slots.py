@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cnnsweep.storage.checkpoint import LastCheckpoint
 from cnnsweep.training.learner_group import LearnerGroup
@@ -38,6 +38,7 @@ class TrialSlot:
         mean: of the weights after the last epochs, with `swa`; `mean_metrics` are those of it on held-out images, after
             the last epoch.
         along: the last epoch for which it trains along without members, with meaningless weights.
+        history: the metrics of each epoch done, with the plain weights.
     """
 
     run: Run
@@ -46,6 +47,7 @@ class TrialSlot:
     epochs_done: int = 0
     checkpoint: LastCheckpoint | None = None
     along: int = 0
+    history: list[Mapping[str, float | None]] = field(default_factory=list)
     mean: WeightMean | None = None
     mean_metrics: Mapping[str, float | None] | None = None
 
@@ -72,6 +74,7 @@ def resume(
     trial_slot.checkpoint = checkpoints.get(last_of_all.run.id)
     if trial_slot.checkpoint is not None:
         trial_slot.epochs_done = trial_slot.checkpoint.record.epoch
+        trial_slot.history = list(trial_slot.checkpoint.history)
         programs.restore(position, trial_slot.checkpoint.weights, trial_slot.checkpoint.optimizer)
     if trial_slot.run.hyperparameters.swa is not None:
         state = None if trial_slot.checkpoint is None else trial_slot.checkpoint.optimizer.get(SWA)

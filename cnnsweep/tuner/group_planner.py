@@ -73,9 +73,11 @@ class GroupPlanner:
             groups = self._divide(kinds, choice)
             self._check(groups)
         except FusionError as error:
-            exact = by_exact_model(list(itertools.chain(*kinds)))
-            if len(exact) > 1:  # its dropout changes more than what is drawn
-                return [one for part in exact for one in self.plan(_of_each_kind(kinds, part))]
+            every = list(itertools.chain(*kinds))
+            # A model's dropout may change more than its draws, and an optimizer may depend on rounding, as one by sign.
+            for parts in (by_exact_model(every), self._by_fusable_optimizer(every)):
+                if len(parts) > 1:
+                    return [one for part in parts for one in self.plan(_of_each_kind(kinds, part))]
             choice = _Choice(TuningResult(ALONE, str(error)))
             groups = self._divide(kinds, choice)
         except ExecutionError:
@@ -112,6 +114,24 @@ class GroupPlanner:
             for program in group.programs:
                 if len(program) > 1:
                     self.executor.call(check_fused, [members[-1] for members in program], TASK)
+
+    def _by_fusable_optimizer(self, members: Sequence[Trajectory]) -> list[list[Trajectory]]:
+        """Return the trajectories in one part with optimizers that can be fused, and one with others."""
+        first = {runs[-1].hyperparameters.optimizer: runs[-1] for runs in members}
+        fusable = {name for name, run in first.items() if len(first) > 1 and self._is_fusable(run)}
+        parts: dict[bool, list[Trajectory]] = {}
+        for runs in members:
+            parts.setdefault(runs[-1].hyperparameters.optimizer in fusable, []).append(runs)
+        return list(parts.values())
+
+    def _is_fusable(self, run: Run) -> bool:
+        try:
+            self.executor.call(check_fused, [run], TASK)
+        except ExecutionError:
+            raise
+        except Exception:  # training alone tells the story
+            return False
+        return True
 
     def _why_single(self, run: Run) -> str:
         if family(run) in self.going_on:

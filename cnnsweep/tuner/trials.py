@@ -16,7 +16,7 @@ from cnnsweep.planning.stage import keeps_lockstep
 from cnnsweep.storage.state import SweepState
 from cnnsweep.storage.writer import SweepWriter
 from cnnsweep.training.check_class_weights import check_weighted_losses
-from cnnsweep.training.check_components import check_components
+from cnnsweep.training.check_components import check_components, check_searched
 from cnnsweep.training.check_losses import check_losses, check_searched_losses
 from cnnsweep.training.check_steps import check_steps
 from cnnsweep.training.data_module import DataModule, foresee_single_images
@@ -83,6 +83,7 @@ class TrialQueue:
         self._image_shape, self._num_classes = dataset.train.image_shape, len(dataset.classes)
         self._is_multi_label = dataset.is_multi_label
         check_searched_losses(self._spec, self._num_classes, several=self._is_multi_label)
+        check_searched(self._spec)
         named = self._count_parameters(self._named.runs)
         self.parameters = named | self._parameters_if_built([run for run in self.runs if run.id not in named])
 

@@ -90,6 +90,11 @@ class EpochRecord:
     def __getitem__(self, metric: str) -> float | None:
         return self.metrics.get(metric)
 
+    @property
+    def plain_metrics(self) -> Mapping[str, float | None]:
+        """The metrics with the plain weights, on which averages have no effect."""
+        return {**self.metrics, **self.others.get(PLAIN, {})}
+
 
 @dataclass(frozen=True, slots=True)
 class EpochReport:

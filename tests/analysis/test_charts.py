@@ -273,6 +273,14 @@ def test_classes_stand_with_the_hardest_first_and_those_without_images_are_count
     assert few.notes[0] == "1 more class is recognised better."
 
 
+def test_order_of_classes_is_that_of_the_best_run_which_the_sentence_names() -> None:
+    best, other = evaluated((6, 4), (1, 1)), evaluated((0, 10), (0, 2))
+    chart = class_chart([("1 best", best), ("2 other", other)])
+    assert chart is not None
+    assert [row.name for row in chart.rows] == ["b", "a"]
+    assert chart.diagnostic == "The hardest class of 1 best is b with 50.00 %, the easiest a with 60.00 %."
+
+
 def test_a_confusion_matrix_names_the_commonest_mistakes() -> None:
     (chart,) = confusion_charts([("x", evaluated((9, 1, 0), (0, 0, 0), (5, 0, 5))), ("y", evaluated((0,)))])
     assert chart.run == "x, test images"

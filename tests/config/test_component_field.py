@@ -11,7 +11,7 @@ HEAD = "name: s\ndataset: shapes\nmodel: lenet\n"
 KEYS = {
     "dataset": ("dataset: {0}\nname: s\nmodel: lenet\n", "name", "shapes"),
     "model": ("model: {0}\nname: s\ndataset: shapes\n", "name", "lenet"),
-    "params.optimizer": (HEAD + "params: {{optimizer: {0}}}\n", "name", "adam"),
+    "params.optimizer": (HEAD + "params: {{optimizer: {0}}}\n", "name", "rmsprop"),
     "params.schedule": (HEAD + "params: {{schedule: {0}}}\n", "name", "cosine"),
     "params.loss_function": (HEAD + "params: {{loss_function: {0}}}\n", "name", "cross_entropy"),
     "search": (HEAD + "search: {0}\n", "method", "sobol"),

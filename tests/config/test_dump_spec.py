@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -149,8 +150,21 @@ def test_dump_holds_every_default() -> None:
         "  # class_weight: none (default)\n"
         "  # sampling: natural (default)\n"
         "  # label_smoothing: 0.0 (default)\n"
+        "  # accumulate: 1 (default)\n"
+        "  # drop_last: false (default)\n"
+        "  # freeze_bn: false (default)\n"
         "  # augment: none (default)\n"
     )
+
+
+def test_dump_names_the_defaults_of_the_sweeps_optimizers() -> None:
+    def defaults(optimizers: str) -> list[str]:
+        text = f"name: s\ndataset: shapes\nmodel: lenet\nparams: {{optimizer: {optimizers}}}\n"
+        return re.findall(r"# (momentum|nesterov|eps): (\S+) ", dump_spec(parse_sweep(text, "f")))
+
+    assert defaults("muon") == [("momentum", "0.95"), ("nesterov", "true"), ("eps", "1.0e-07")]
+    assert defaults("[sgd, muon]") == [("eps", "1.0e-07")]
+    assert defaults("[sgd, adam]") == [("momentum", "0.0"), ("nesterov", "false"), ("eps", "1.0e-08")]
 
 
 PLAIN = st.recursive(

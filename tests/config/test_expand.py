@@ -99,6 +99,15 @@ def test_default_hyperparameters_are_those_of_the_guide() -> None:
         ("sgd", 0.0, False, None, None, 0.0),
         ("adamw", None, None, 0.9, 1e-8, 0.01),
         ("rmsprop", 0.0, None, None, 1e-8, 0.0),
+        ("nadam", None, None, 0.9, 1e-8, 0.0),
+        ("radam", None, None, 0.9, 1e-8, 0.0),
+        ("adamax", None, None, 0.9, 1e-8, 0.0),
+        ("adagrad", None, None, None, 1e-10, 0.0),
+        ("adadelta", None, None, None, 1e-6, 0.0),
+        ("adafactor", None, None, None, None, 0.0),
+        ("asgd", None, None, None, None, 0.0),
+        ("rprop", None, None, None, None, None),
+        ("muon", 0.95, True, 0.9, 1e-7, 0.1),
     ],
 )
 def test_each_optimizer_has_its_own_hyperparameters(
@@ -112,7 +121,10 @@ def test_each_optimizer_has_its_own_hyperparameters(
 
 
 def test_every_optimizer_is_covered_above() -> None:
-    assert set(OPTIMIZERS.names) == {"adam", "sgd", "adamw", "rmsprop"}
+    assert set(OPTIMIZERS.names) == {
+        *("adam", "sgd", "adamw", "rmsprop", "nadam", "radam", "adamax", "adagrad", "adadelta", "adafactor"),
+        *("asgd", "rprop", "muon"),
+    }
 
 
 def test_what_an_optimizer_does_not_use_makes_no_new_run() -> None:
@@ -213,7 +225,7 @@ class LaterNormalization(Normalization):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LaterHyperparameters(Hyperparameters):
-    ema: float | None = None
+    moving: float | None = None
     other: Choice = CONSTANT
 
 
@@ -267,7 +279,7 @@ def test_a_hyperparameter_added_later_enters_an_id_only_where_it_differs_from_it
         return identities.id_of(run.model, identities.texts(LaterHyperparameters(**values, **later)))
 
     assert id_with() == run.id
-    assert len({id_with(), id_with(ema=0.99), id_with(other=Choice("cosine")), id_with(ema=0.9)}) == 4
+    assert len({id_with(), id_with(moving=0.99), id_with(other=Choice("cosine")), id_with(moving=0.9)}) == 4
 
 
 def test_what_has_no_default_always_enters_an_id_and_the_list_of_such_fields_is_closed() -> None:

@@ -74,6 +74,7 @@ def test_options_of_the_command_line_have_both_spellings():
         ("params: {loss: {name: focal, gama: 1}}", "4:30  params.loss.gama: unknown key; did you mean 'gamma'?"),
         ("params: {loss: focal, loss.gama: 1}", "no argument of the losses named (focal); did you mean 'loss.gamma'?"),
         ("params: {loss: focal, loss.gamma: -1}", "4:35  params.loss.gamma: found -1, allowed is a number of at"),
+        ("params: {loss: {name: focal, gamma: 3}, loss.gamma: 1}", "loss.gamma: given in {name: focal, gamma: 3} too"),
         ("params: {loss: focal, loss.name: poly}", "params.loss.name: to compare losses, write `loss` here"),
         ("params: {loss.label_smoothing: 0.1}", "params.loss.label_smoothing: is a key of its own"),
         ("params: {loss.gamma: 2}", "loss.gamma: no argument of the losses named (cross_entropy); allowed are none"),

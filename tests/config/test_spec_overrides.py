@@ -100,7 +100,7 @@ def test_override_mends_a_mistake_of_the_file() -> None:
         ("params.lrr=1", "params.lrr: unknown key; did you mean 'lr'?"),
         ("lr=0.1", "lr: this key belongs under params"),
         ("model.chanels=3", "model.chanels: unknown key; did you mean 'channels'?"),
-        ("params.nesterov=true", "params.nesterov: used by none of the optimizers named (adam), only by sgd"),
+        ("params.nesterov=true", "params.nesterov: used by none of the optimizers named (adam), only by muon, sgd"),
         ("params.model.pool=[0]", "params.model.pool: found 0, allowed is a whole number from 1 to 1,000"),
         ("params.lr", "allowed is KEY=VALUE, such as --set params.lr=0.01"),
         ("=3", "allowed is KEY=VALUE, such as --set params.lr=0.01"),

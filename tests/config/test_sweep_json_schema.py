@@ -1,5 +1,6 @@
 """The JSON Schema is checked with a small validator of our own, for the keywords that it uses."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +15,10 @@ from cnnsweep.config.template import starter_file
 from cnnsweep.config.yaml import read_yaml
 from cnnsweep.datasets.base import DATASETS
 from cnnsweep.errors import SpecError
+from cnnsweep.losses.base import LABEL_SMOOTHING, LOSSES
 from cnnsweep.models.base import MODELS
 from cnnsweep.models.cnn import ConfigurableCNN
+from cnnsweep.optimizers.base import FLAT, OPTIMIZERS
 from cnnsweep.samplers.base import SAMPLERS
 
 SCHEMA = sweep_json_schema()
@@ -225,12 +228,20 @@ def test_own_code_is_valid_beside_the_known_names() -> None:
 def test_every_key_has_a_description() -> None:
     assert set(SCHEMA["properties"]) == set(SweepFile.model_fields)
     arguments = {f"model.{argument}" for argument in ConfigurableCNN.model_fields}
-    arguments |= {"loss", "loss.gamma", "loss.epsilon"}
+    fields = {field for kind in OPTIMIZERS.built_in for field in kind.model_fields}
+    arguments |= {f"optimizer.{argument}" for argument in fields - set(FLAT)}
+    of_losses = {field for kind in LOSSES.built_in for field in kind.model_fields} - {LABEL_SMOOTHING}
+    arguments |= {"loss", *(f"loss.{argument}" for argument in of_losses)}
     assert set(SCHEMA["$defs"]["Params"]["properties"]) == set(Params.model_fields) | arguments
-    for section in (SCHEMA, *SCHEMA["$defs"].values()):
+    sections = [part for name, part in SCHEMA["$defs"].items() if name[0].isupper()]  # others are parts of keys
+    for section in (SCHEMA, *sections):
         for key, property_ in section["properties"].items():
             assert len(property_["description"]) > 3, key
     assert SCHEMA["$defs"]["Params"]["patternProperties"]["^model[.].+$"]["description"]
+
+
+def test_the_schema_is_small_enough_for_an_editor() -> None:
+    assert len(json.dumps(SCHEMA)) < 100_000
 
 
 def test_known_names_that_need_no_arguments_are_offered() -> None:

@@ -58,7 +58,7 @@ def test_what_is_said_otherwise_here_is_explained() -> None:
         "did you mean 'loss'",
         "folds are a kind of validation",
         "how many trials are tried is said with the search",
-        "adam's two are the keys beta1 and beta2",
+        "its two numbers are the keys beta1 and beta2",
         "it is part of the schedule",
     ]
 
@@ -106,7 +106,8 @@ def test_conditions_and_settings_of_include_know_usual_names_too() -> None:
         ("early_stop: asha", "halving"),
         ("precision: float32", "fp32"),
         ("params: {schedule: CosineAnnealingLR}", "cosine"),
-        ("params: {optimizer: Adam}", "adam"),
+        ("params: {optimizer: AdamW_}", "adamw"),
+        ("params: {schedule: ReduceLROnPlateau}", "plateau"),
         ("params: {augment: hflip}", "flip"),
         ("params: {model: ResNet-18}", "resnet18"),
     ],

@@ -52,6 +52,10 @@ def test_names_and_columns_of_0_and_1_are_the_same_data(folder: Path) -> None:
     assert load(folder).fingerprint == named.fingerprint
     (folder / "labels.csv").write_text(by_name(ROWS).replace(",", "\t"))
     assert load(folder).fingerprint == named.fingerprint
+    (folder / "labels.csv").write_text(
+        'File;Labels\r\na.png;"cat;dog"\r\n"./b.png";\r\nmore/c.png;dog\r\nmore/d.png;"elk; cat"\r\n'
+    )
+    assert load(folder).fingerprint == named.fingerprint
 
 
 def test_streamed_images_have_the_labels_and_the_fingerprint_of_those_in_memory(folder: Path) -> None:
@@ -114,6 +118,14 @@ def test_images_that_the_file_does_not_name_are_counted(folder: Path) -> None:
         ("file,x,x\na.png,1,0\n", ":1: the column 'x' is there twice or has no name; name each class"),
         ("file,labels\n../b.png,x\n", ":2: found '../b.png', allowed is a file below"),
         ("file,labels\nlabels.csv,x\n", ":2: labels.csv is no image"),
+        ("a.png,x\n", ":1: found a.png, x, expected a heading: file,labels, or file and the name of each class"),
+        ("file,labels\n./a.png,x\na.png,y\n", ":3: names a.png again, as in line 2"),
+        ("file,labels\na.png,x,y\n", ":2: found 3 columns, expected 2 as in line 1: file, labels; separate the labels "
+         'by ; in one cell (such as "cat;dog", in quotes if columns are separated by ; too)'),
+        ("file,labels\na.png,x;y\nb.png,'x,y'\n".replace("'", '"'), ":3: found the label 'x,y', but x, y are labels "
+         "too; separate the labels of an image by ;"),
+        ("file,labels\nmore\\b.png,x\n", ":2: no image"),
+        ("file,labels\na\0.png,x\n", ":2: no image"),
     ],
 )  # fmt: skip
 def test_files_of_labels_that_do_not_fit_are_described_with_their_line(folder: Path, text: str, message: str) -> None:

@@ -135,7 +135,8 @@ REFUSED = {
     "images alone": (".:5", "{root}: 5 images lie in no class folder; none exists. Move each image into"),
     "images and a table": (
         ".:5 labels.csv",
-        "5 images lie in no class folder; none exists. Labels are not read from files such as labels.csv. Move",
+        "5 images lie in no class folder; none exists. If labels.csv names the labels of each image, add "
+        "labels: labels.csv to the data set. Move",
     ),
     "nothing": ("", "{root}: no class folders; expected train/<class>/ and test/<class>/, or <class>/"),
     "images and masks": ("images:5 masks:5", "{root}: holds images, masks, which are no classes; expected one"),

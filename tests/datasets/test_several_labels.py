@@ -107,6 +107,11 @@ def test_classes_that_all_or_no_images_have_are_said(load: Load) -> None:
         "no image has the label b, c: nothing to learn",
         "every image has the label d: nothing to learn",
     )
+    each = load("return (PIXELS, [['b'], ['a'], ['b'], ['a']]), None").found
+    assert each[:2] == (
+        "1 label for every image",
+        "to learn them as classes, put the images into class folders, or give one number for each",
+    )
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,11 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import coverage
 
+from cnnsweep.datasets.label_counts import count_labels
 from cnnsweep.evaluation import bootstrap
 from cnnsweep.evaluation.bootstrap import confusion_interval, draw_confusions, scores_interval, sums_interval
 from cnnsweep.evaluation.calibration_interval import calibration_interval
+from cnnsweep.evaluation.label_metrics import LabelOutputs, label_metrics
 from cnnsweep.evaluation.mistakes import ImageLosses, most_likely_other, with_mistakes
 from cnnsweep.evaluation.rank_interval import auroc_interval, average_precision_interval, rank_interval
 from cnnsweep.metrics.base import make_metric
@@ -119,6 +121,14 @@ def test_resamples_keep_the_number_of_images_of_each_class_and_are_the_same_agai
     assert (weights[:, 9:].sum(1) == 4).all()
 
 
+def test_precision_of_a_class_that_is_never_answered_is_unknown():
+    counts = coverage.LabelCounts(("a", "b"), (10, 5), 15)
+    choices = [Choice(name, {"of_class": "b"}) for name in ("precision", "recall")]
+    values = coverage._values(choices, counts, coverage.np.array([[10, 0], [5, 0]]))
+    assert values["precision[b]"] == (0.0, None)
+    assert values["recall[b]"] == (0.0, pytest.approx((0.0, 0.4345), abs=1e-3))
+
+
 # Nearly perfect models, and small classes.
 
 
@@ -193,3 +203,13 @@ def test_intervals_contain_the_truth(monkeypatch, sizes, distance):
     for name, one in found.items():
         assert (one.missing, one.total) == (0, 60), name
         assert one.held >= 52, name
+
+
+def test_of_thousands_of_labels_scores_are_not_resampled_for_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = torch.zeros(40, 3, dtype=torch.uint8)
+    labels[::4] = 1
+    scores = torch.linspace(0.1, 0.9, 40)[:, None].expand(40, 3)
+    outputs, counts = LabelOutputs(scores.logit(), scores, labels), count_labels(labels, ("a", "b", "c"))
+    assert label_metrics([], outputs, [0.5] * 3, counts).values["average_precision"].interval is not None
+    monkeypatch.setattr("cnnsweep.evaluation.label_metrics._MOST_SORTS", 2)
+    assert label_metrics([], outputs, [0.5] * 3, counts).values["average_precision"].interval is None

@@ -48,3 +48,13 @@ def test_values_beyond_the_best_are_advised_at_either_end(tmp_path: Path) -> Non
     assert "lr=1 is the largest value that was trained (from 0.01): try larger ones." in words(
         tmp_path, with_figures([0.01, 0.1, 1.0], [0.7, 0.8, 0.9])
     )
+
+
+def test_several_labels_are_advised_a_metric_that_is_defined_for_them(tmp_path: Path) -> None:
+    content = with_figures([0.01, 0.1, 1.0], [0.5, 0.6, 0.55])
+    del content["sweep"]["validation_images"], content["sweep"]["largest_class"]
+    counts = {"training": [90, 9], "validation": [10, 1], "test": None}
+    content["sweep"].update(classes=["cat", "dog"], counts=counts, baselines={"val_accuracy": 0.7}, labels="several")
+    told = words(tmp_path, content)
+    assert "Labels are unequal: rank by metric: average_precision; try class_weight: [none, balanced]" in told
+    assert "balanced_accuracy" not in told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -251,7 +252,9 @@ def test_classes_may_have_any_name(own: Path) -> None:
     assert "val_f1[a b]" in api.load(own / "a").runs.columns
     for name in names:
         assert name in command("report", own / "a", "--sort", f"val_{name}", "--format", "csv").replace('""', '"')
-        assert "against" in command("compare", own / "a", own / "b", "--metric", f"val_{name}")
+        for written in (name, f"val_{name}"):
+            metric = json.loads(command("compare", own / "a", own / "b", "--metric", written, "--json"))["metric"]
+            assert metric == f"val_{name}"
     assert "val f1[a b]" in command("report", own / "a", "--sort", "f1[a b]")
     page = own / "page.html"
     command("report", own / "a", "--html", page)
@@ -322,6 +325,17 @@ def test_functions_that_cannot_be_used_are_refused_before_training(own: Path, na
     assert not (own / "s" / "results.json").exists()
 
 
+def test_a_slow_function_is_named_before_training(own: Path) -> None:
+    (own / "own.py").write_text(
+        f"import time\n{FUNCTIONS}\ndef slow(likely, labels):\n    time.sleep(0.3)\n    return 1\n"
+    )
+    keys = "metrics: [own.py:slow, own.py:f1s, kappa]\nvalidation: 0.5\n"
+    (line,) = load(SMALL + keys, own).metric_warnings(parse_sweep(SMALL + keys, "s", folder=own))
+    assert re.fullmatch(
+        r"metric slow: takes 0\.\d s for \d+ images, and is called for every run after every epoch", line
+    )
+
+
 def ids(own: Path, keys: str) -> list[str]:
     return [run.id for run in expand_runs(parse_sweep(f"{SMALL}{keys}\n", "s", folder=own), 100).runs]
 
@@ -346,6 +360,18 @@ def test_a_resume_after_an_edit_says_so(own: Path) -> None:
     sweep(own / "s", display=display, overrides=chosen)
     assert display.records == []
     assert "metrics: the code of cost changed since the last time; measured epochs stay" in display.messages
+
+
+def test_a_resume_after_an_edit_of_the_deciding_metric_trains_again(own: Path) -> None:
+    chosen = [f"metric={own}/own.py:cost", HALF]
+    sweep(own / "s", overrides=chosen)
+    (own / "own.py").write_text(FUNCTIONS + "\n# edited\n")
+    display = SilentDisplay()
+    sweep(own / "s", display=display, overrides=chosen)
+    assert len(display.records) == 4
+    assert (
+        "metrics: the code of cost changed since the last time; it decides, so all runs train again" in display.messages
+    )
 
 
 def test_predictions_are_gathered_before_metrics_are_updated(monkeypatch: pytest.MonkeyPatch) -> None:

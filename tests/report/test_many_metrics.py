@@ -6,7 +6,7 @@ import pytest
 from results_by_hand import Content, load, make_content, show
 
 from cnnsweep.analysis.results import Results
-from cnnsweep.metrics.names import in_a_line, on_validation
+from cnnsweep.metrics.names import in_a_line, meant_column, on_validation
 from cnnsweep.report.terminal import render_report, render_run
 
 MACRO, FURTHER = "val_macro_f1", ["balanced_accuracy", "macro_f1", "f1[a b]", "kappa", "auroc", "nll"]
@@ -90,6 +90,19 @@ def test_the_view_of_a_run_has_every_metric_of_its_best_epoch(results: Results) 
     assert "metrics of epoch" not in show(lambda console: render_run(plain(results), "run-1", console))
 
 
+def test_the_view_of_a_run_has_the_values_of_a_constant_answer(tmp_path: Path) -> None:
+    content = content_of(["macro_f1", "kappa"])
+    content["sweep"]["baselines"] = {"val_accuracy": 0.25, "val_macro_f1": 0.1}
+    lines = show(lambda console: render_run(load(tmp_path / "s", content), "run-1", console)).splitlines()
+    first = lines.index("metrics of epoch 3  training  validation  constant answer")
+    assert lines[first + 1 : first + 5] == [
+        "loss                  0.5000      0.6000                –",
+        "accuracy              0.8100      0.8000           0.2500",
+        "macro_f1              0.8100      0.8000           0.1000",
+        "kappa                 0.8100      0.8000                –",
+    ]
+
+
 def plain(results: Results) -> Results:
     return load(results.folder, make_content({"lr": [0.01, 0.001]}))
 
@@ -102,3 +115,13 @@ def test_a_metric_of_validation_images_alone_has_a_curve_of_these(tmp_path: Path
 def test_the_deciding_metric_of_training_images_stays_beside_that_of_held_out_images() -> None:
     columns = ["loss", "val_loss", "kappa", "val_kappa", "mcc", "val_mcc", "nll"]
     assert in_a_line(columns, "mcc") == ["mcc", "loss", "val_loss", "val_kappa", "val_mcc", "nll"]
+
+
+def test_a_name_without_prefix_means_the_held_out_images_except_for_loss_and_accuracy() -> None:
+    recorded = ["loss", "accuracy", "val_loss", "val_accuracy", "kappa", "val_kappa", "val_auroc"]
+    meant = {name: meant_column(name, recorded, recorded) for name in ("loss", "accuracy", "kappa", "auroc", "mcc")}
+    assert meant == {
+        **{"loss": "loss", "accuracy": "accuracy"},
+        **{"kappa": "val_kappa", "auroc": "val_auroc", "mcc": None},
+    }
+    assert meant_column("kappa", recorded, ["loss", "kappa"]) == "kappa"  # nothing is held out

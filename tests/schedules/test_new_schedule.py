@@ -19,7 +19,7 @@ CODE = """
 from typing import ClassVar
 from cnnsweep.schedules.base import Schedule, WarmUp
 
-class Polynomial(WarmUp):
+class Fading(WarmUp):
     '''The learning rate falls to 0 as a power of what is left.'''
     power: float = 1.0
 
@@ -39,13 +39,13 @@ STEPS = 3  # of 36 images in batches of 16
 @pytest.fixture
 def package(tmp_path: Path) -> Iterator[AddedPackage]:
     for package in added_package(tmp_path, SCHEDULES):
-        package.write(CODE, polynomial="Polynomial", endless="Endless")
+        package.write(CODE, fading="Fading", endless="Endless")
         yield package
 
 
 @pytest.mark.parametrize("is_file", [False, True])
 def test_rates_are_those_of_the_formula(package, is_file):
-    name = f"{package.file}:Polynomial" if is_file else "polynomial"
+    name = f"{package.file}:Fading" if is_file else "fading"
     sweep = package.train("added", lr=0.1, epochs=4, schedule={"name": name, "power": 2, "warmup": 1})
     left = [1 - (STEPS * epoch - 1 - STEPS) / (STEPS * 3) for epoch in (2, 3, 4)]  # at the last step of the epoch
     assert rates_of(sweep) == pytest.approx([0.1, *(0.1 * share**2 for share in left)])
@@ -57,17 +57,17 @@ def rates_of(sweep) -> list[float]:
 
 
 def test_fused_runs_have_each_their_own_rates(package):
-    params = {"lr": 0.1, "schedule": ["endless", "constant", "polynomial"]}
+    params = {"lr": 0.1, "schedule": ["endless", "constant", "fading"]}
     alone, fused = package.train("alone", **params), package.train_fused("fused", **params)
     assert sorted(rates_of(alone)) == sorted(rates_of(fused))
-    constant, endless, polynomial = [0.1, 0.1], [0.1 / 3, 0.1 / 6], [0.1 * 4 / 6, 0.1 / 6]  # at the ends of epochs
-    assert sorted(rates_of(alone)) == pytest.approx(sorted([*constant, *endless, *polynomial]))
+    constant, endless, fading = [0.1, 0.1], [0.1 / 3, 0.1 / 6], [0.1 * 4 / 6, 0.1 / 6]  # at the ends of epochs
+    assert sorted(rates_of(alone)) == pytest.approx(sorted([*constant, *endless, *fading]))
     for mine, theirs in zip(metrics(fused), metrics(alone), strict=True):
         assert sorted(mine) == pytest.approx(sorted(theirs), rel=1e-7)
 
 
 def test_a_break_changes_nothing(package):
-    params = {"lr": 0.1, "epochs": 3, "schedule": "polynomial"}
+    params = {"lr": 0.1, "epochs": 3, "schedule": "fading"}
     assert metrics(package.train_with_a_break("broken", **params)) == metrics(package.train("whole", **params))
 
 
@@ -76,11 +76,11 @@ def test_runs_that_differ_in_epochs_are_trained_once_if_the_schedule_does_not_de
         text = f"name: s\ndataset: shapes\nmodel: lenet\nparams: {{epochs: [1, 2], schedule: {schedule}}}\n"
         return len(trajectories(expand_runs(parse_sweep(text, "s")).runs))
 
-    assert [trained(name) for name in ("endless", "polynomial", "constant", "cosine")] == [1, 2, 1, 2]
+    assert [trained(name) for name in ("endless", "fading", "constant", "cosine")] == [1, 2, 1, 2]
 
 
 def test_arguments_are_checked(package):
-    schedules = "[{name: endless, warmup: 1}, {name: polynomial, powr: 1}]"
+    schedules = "[{name: endless, warmup: 1}, {name: fading, powr: 1}]"
     text = f"name: s\ndataset: shapes\nmodel: lenet\nparams: {{schedule: {schedules}}}\n"
     with pytest.raises(SpecError) as raised:
         parse_sweep(text, "s.yaml")

@@ -68,6 +68,13 @@ class OfLists(nn.Module):
     def forward(self, logits, targets):
         return functional.cross_entropy(logits + self.prior, targets, reduction='sum')
 
+class Holding(OfLists):
+    def __init__(self, cls_num_list):
+        super().__init__(cls_num_list)
+        self.plain = torch.ones(3)
+        self.several = [torch.ones(1), {'of': (torch.zeros(1), torch.zeros(1, dtype=torch.int64))}]
+        self.inner = OfLists(cls_num_list)
+
 class Learned(nn.Module):
     def __init__(self):
         super().__init__()
@@ -183,6 +190,21 @@ def test_modules_give_their_formula_alone_and_for_runs(code, name, taken):
     gradients = torch.autograd.grad(sum(means), logits), torch.autograd.grad(each.mean(1).sum(), logits)
     torch.testing.assert_close(*gradients, rtol=tolerance, atol=tolerance)
     torch.testing.assert_close(mean_of_runs([loss, loss])(logits, targets), torch.stack(means))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_tensors_of_a_module_have_the_precision_of_the_logits(code, dtype):
+    module = checked(f"{code}:Holding", cls_num_list=COUNTS).made_for(torch.zeros(1, 3, dtype=dtype), several=False)
+    first, rest = module.several
+    for tensor in (module.plain, module.prior, module.inner.prior, first, rest["of"][0]):
+        assert tensor.dtype is dtype
+    assert rest["of"][1].dtype is torch.int64
+    assert module.training
+
+
+def test_a_module_is_in_eval_mode_on_held_out_images(code):
+    loss = checked(f"{code}:Holding", cls_num_list=COUNTS).in_evaluation()
+    assert not loss.made_for(torch.zeros(1, 3), several=False).training
 
 
 REFUSED = {

@@ -9,6 +9,7 @@ import copy
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -74,6 +75,40 @@ for name, base, kind, option_of, changes in [
     own = {**option_of(h), "lr": 123.0, "weight_decay": h.weight_decay}
     own |= {"eps": h.eps} if h.eps is not None else {"nesterov": h.nesterov}
     OPTIONS[name] = h, kind, own
+
+
+def of_torch(kind: type[torch.optim.Optimizer], *used: str, **own: Any) -> None:
+    """Add an optimizer with some of the keys of `params`, and arguments that are not torch's defaults."""
+    flat = {"beta1": 0.8, "beta2": 0.95, "eps": EPS, "weight_decay": 0.3, "momentum": 0.7}
+    given = {key: value if key in used else None for key, value in flat.items()}
+    listed = {key: list(value) if isinstance(value, tuple) else value for key, value in own.items()}
+    h = dataclasses.replace(ADAM, optimizer=kind.__name__.lower(), optimizer_arguments=listed, **given)
+    expected = {key: value for key, value in given.items() if value is not None and not key.startswith("beta")}
+    expected |= {"betas": (h.beta1, h.beta2)} if "beta1" in used else {}
+    OPTIONS["-".join([h.optimizer, *used[-1:], *own])] = h, kind, {**expected, **own, "lr": 123.0}
+
+
+BETAS = ("beta1", "beta2", "eps")
+of_torch(torch.optim.Adam, *BETAS, amsgrad=True)
+of_torch(torch.optim.AdamW, *BETAS, "weight_decay", amsgrad=True)
+of_torch(torch.optim.SGD, "momentum", dampening=0.4)
+of_torch(torch.optim.RMSprop, "eps", alpha=0.8, centered=True)
+of_torch(torch.optim.NAdam, *BETAS)
+of_torch(torch.optim.NAdam, *BETAS, "weight_decay", momentum_decay=0.1, decoupled_weight_decay=True)
+of_torch(torch.optim.RAdam, *BETAS)
+of_torch(torch.optim.RAdam, *BETAS, "weight_decay", decoupled_weight_decay=True)
+of_torch(torch.optim.Adagrad, "eps")
+of_torch(torch.optim.Adagrad, "eps", "weight_decay", lr_decay=0.1, initial_accumulator_value=0.2)
+of_torch(torch.optim.Adadelta, "eps")
+of_torch(torch.optim.Adadelta, "eps", "weight_decay", rho=0.7)
+of_torch(torch.optim.Adamax, *BETAS)
+of_torch(torch.optim.Adamax, *BETAS, "weight_decay")
+of_torch(torch.optim.ASGD)
+of_torch(torch.optim.ASGD, "weight_decay", lambd=0.1, alpha=0.5, t0=2.0)
+of_torch(torch.optim.Rprop)
+of_torch(torch.optim.Rprop, etas=(0.4, 1.3), step_sizes=(1e-3, 0.5))
+of_torch(torch.optim.Adafactor)
+of_torch(torch.optim.Adafactor, "weight_decay", beta2_decay=-0.5, d=2.0)
 
 # For each of four parameters, in which of seven steps it has a gradient.
 STEPS = 7
@@ -300,7 +335,11 @@ class Collector(Listener):
 
 def assert_trained_alike(found: dict[str, Tensor], expected: dict[str, Tensor], about: str) -> None:
     assert found.keys() == expected.keys()
+    # A bias before batch norm has no gradient but for rounding, of which Rprop takes the sign, and Adafactor all.
+    takes_rounding = "norm.weight" in found and about.startswith(("rprop", "adafactor"))
     for name, tensor in expected.items():
+        if takes_rounding and name in ("conv.bias", "norm.running_mean"):
+            continue
         torch.testing.assert_close(
             found[name], tensor, rtol=TOLERANCE_OF_TRAINING, atol=TOLERANCE_OF_TRAINING,
             msg=lambda m: f"{about}, {name}: {m}",  # noqa: B023
@@ -369,5 +408,5 @@ def test_steps_of_both_programs_are_those_of_torchs_own_class(task, nets, option
             nn.functional.cross_entropy(model(images), labels[0]).backward()
             optimizer.step()
             expected = model.state_dict()
-            assert_trained_alike(dict(plain[place].weights(0)), expected, f"step {step + 1} alone")
-            assert_trained_alike(dict(fused.weights(place)), expected, f"step {step + 1} in a group")
+            assert_trained_alike(dict(plain[place].weights(0)), expected, f"{option}, step {step + 1} alone")
+            assert_trained_alike(dict(fused.weights(place)), expected, f"{option}, step {step + 1} in a group")

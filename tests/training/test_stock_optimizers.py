@@ -86,9 +86,10 @@ def test_training_with_any_optimizer_leaves_torchs_compiler_alone(request):
     """The compiler takes as long to import as all the rest of torch's Python."""
     code = (
         "import sys; from test_stock_optimizers import *\n"
-        "for hyperparameters, *_ in KINDS.values():\n"
+        "from cnnsweep.optimizers.base import OPTIMIZERS; from cnnsweep.types import Choice\n"
+        "for name in OPTIMIZERS.names:\n"
         "    weights = parameters()\n"
-        "    optimizer = build_optimizer(hyperparameters, weights)\n"
+        "    optimizer = OPTIMIZERS.make(Choice(name)).build(weights, 0.1, CPU)\n"
         "    train(optimizer, weights, 2)\n"
         "    optimizer.load_state_dict(optimizer.state_dict())\n"
         "print('torch._dynamo' in sys.modules)"
