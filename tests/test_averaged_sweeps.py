@@ -18,8 +18,10 @@ from cnnsweep.maintenance.diagnostic import has_problems
 from cnnsweep.maintenance.repair import repair_sweep
 from cnnsweep.refit import refit_chosen
 from cnnsweep.report.run_status import in_epoch_words
+from cnnsweep.schedules.plateau import Plateau
 from cnnsweep.storage.best_weights import load_best
 from cnnsweep.sweep import SweepOptions
+from cnnsweep.types import Decision
 
 AVERAGED = SMALL.replace("dropout: 0.2", "batch_norm: true").replace(
     "  lr: [0.01, 0.001]\n", "  lr: 0.1\n  optimizer: sgd\n  momentum: 0.9\n"
@@ -34,6 +36,14 @@ def whole(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("averaged") / "small"
     sweep(folder, AVERAGED, overrides=BY_LOSS)
     return folder
+
+
+class Interrupts(SilentDisplay):
+    """Interrupts a sweep after the next epoch."""
+
+    def on_epoch_end(self, reports):
+        super().on_epoch_end(reports)
+        return {report.record.run_id: Decision.INTERRUPT for report in reports}
 
 
 def silent(_what: str, _done: int, _total: int) -> None:
@@ -79,19 +89,11 @@ def test_averaged_weights_come_back_from_the_last_checkpoint(whole, tmp_path):
 
 @pytest.mark.parametrize("fuse", ["off", 4])
 def test_an_interrupted_sweep_equals_an_uninterrupted_one(tmp_path, fuse):
-    class Interrupts(SilentDisplay):
-        def epoch_ended(self, record, selected):
-            super().epoch_ended(record, selected)
-            if len(self.records) in (2, 9):
-                raise KeyboardInterrupt
-
     whole, cut = tmp_path / "whole" / "small", tmp_path / "cut" / "small"
     sweep(whole, AVERAGED, overrides=BY_LOSS, fuse=fuse)
-    for _ in range(3):
-        try:
-            sweep(cut, AVERAGED, Interrupts(), BY_LOSS, fuse=fuse)
-        except KeyboardInterrupt:
-            continue
+    for _ in range(2):
+        sweep(cut, AVERAGED, Interrupts(), BY_LOSS, fuse=fuse)
+        assert tables(cut)["sweep"]["status"] == "interrupted"
     sweep(cut, AVERAGED, overrides=BY_LOSS, fuse=fuse)
     assert untimed(cut) == untimed(whole)
 
@@ -148,3 +150,20 @@ def test_refit_averages_what_was_kept(whole, tmp_path):
     assert kept_before != "plain"
     assert averages == {kept_before: best[kept_before]}
     assert row["weights"] == kept_before
+
+
+def test_averages_do_not_change_what_a_schedule_learns_of_the_metrics(tmp_path, monkeypatch):
+    seen: dict[int, set[tuple[float | None, ...]]] = {}
+    lr_factor = Plateau.lr_factor
+
+    def noted(schedule, history):
+        seen.setdefault(len(history), set()).add(tuple(metrics["val_loss"] for metrics in history))
+        return lr_factor(schedule, history)
+
+    monkeypatch.setattr(Plateau, "lr_factor", noted)
+    overrides = (*BY_LOSS, "params.schedule=plateau", "params.swa=none", "params.epochs=5")
+    for _ in range(5):  # each epoch resumes, with the history of the journal
+        sweep(tmp_path / "small", AVERAGED, Interrupts(), overrides)
+    without, averaged = load_results(tmp_path / "small").epochs.values()
+    assert [one["val_loss"] for one in without][:4] != [one["val_loss"] for one in averaged][:4]
+    assert {epochs: len(histories) for epochs, histories in seen.items()} == dict.fromkeys(range(5), 1)
