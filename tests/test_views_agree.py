@@ -17,6 +17,7 @@ from small_sweeps import sweep, tables
 
 from cnnsweep.analysis.compare_sources import load_sources
 from cnnsweep.analysis.results import Results, load_results
+from cnnsweep.analysis.trials import group_trials
 from cnnsweep.formatting.numbers import duration_text
 from cnnsweep.html.page import render_page
 from cnnsweep.html.run_table import run_table
@@ -45,6 +46,14 @@ RUNGS = (
 )
 SEARCH = (
     BASE + "params: {lr: {log_uniform: [1.0e-3, 0.1]}, batch_size: 60, epochs: 3}\nsearch: {method: random, runs: 4}\n"
+)
+BALANCED = (
+    BASE + "metric: balanced_accuracy\nmetrics: [macro_f1, auroc]\n"
+    "params: {lr: [0.1, 0.01, 1.0e-9], batch_size: 60, epochs: 4}\nearly_stop: {method: halving, factor: 2}\n"
+)
+BALANCED_SEARCH = (
+    BASE + "metric: macro_f1\nparams: {lr: {log_uniform: [1.0e-3, 0.1]}, batch_size: 60, epochs: 4}\n"
+    "search: {method: random, runs: 4}\nearly_stop: {method: halving, factor: 2}\n"
 )
 DIVERGING = BASE + "params: {lr: [0.03, 1.0e+30], optimizer: sgd, batch_size: 60, epochs: 3}\n"
 LENGTHS = BASE + "params: {lr: [0.03, 0.02], batch_size: 60, epochs: [2, 5]}\n"
@@ -83,6 +92,8 @@ SWEEPS: dict[str, list[tuple[str, int | None]]] = {
     "interrupted at a rung": [(RUNGS, 5)],
     "searched": [(SEARCH, 4), (SEARCH, None)],
     "edited": [(LENGTHS, None), (LENGTHS.replace("[0.03, 0.02]", "[0.02, 0.01]"), 4)],
+    "by balanced accuracy": [(BALANCED, 5), (BALANCED, None)],
+    "by macro F1, searched": [(BALANCED_SEARCH, 5), (BALANCED_SEARCH, None)],
     "nothing to do": [(DIVERGING, None), (DIVERGING, None)],
 }
 
@@ -189,10 +200,36 @@ def assert_agreement_on_how_the_runs_stand_and_on_the_best(folder: Path, last: s
     starred = [line for line in report(results).splitlines() if line.startswith("★")]
     watched = [line for line in once(folder).splitlines() if line.startswith("★")]
     baseline = results.sweep.baseline
-    assert best["val_accuracy"] is not None
+    value = best[results.sweep.metric]
+    assert value is not None
     assert baseline is not None
-    assert len(starred) == len(watched) == (best["val_accuracy"] > baseline.value)
-    assert all(f"{best['val_accuracy']:.4f}" in line for line in (*starred, *watched))
+    assert baseline.metric == results.sweep.metric
+    assert len(starred) == len(watched) == (value > baseline.value)
+    assert all(f"{value:.4f}" in line for line in (*starred, *watched))
+
+
+@pytest.mark.parametrize("text", [BALANCED, BALANCED_SEARCH], ids=["halving", "search and halving"])
+def test_all_views_of_seeds_agree_on_the_best_trial(text, tmp_path):
+    folder = tmp_path / "small"
+    command(folder, text + "seeds: 3\n", 5)
+    command(folder, text + "seeds: 3\n")
+    results = load_results(folder)
+    metric = results.sweep.metric
+    first, *others = [trial for trial in group_trials(results) if trial.estimate is not None]
+    values = [run[metric] for run in first.runs]
+    assert len(values) == 3
+    assert first.estimate.mean == pytest.approx(sum(values) / 3)
+    whole = [trial for trial in (first, *others) if not trial.was_cut_short]
+    assert first.estimate.mean == max(trial.estimate.mean for trial in whole)
+    assert results.sweep.best in {run.name for run in first.runs}
+    assert results.sweep.baseline.is_beaten_by(first.estimate.mean)
+    (starred,) = [line for line in report(results).splitlines() if line.startswith("★")]
+    assert f"{first.estimate.mean:.4f}" in starred
+    page = render_page(results, folder)
+    assert f"{first.estimate.mean:.4f}" in page
+    assert f"{metric} {results.sweep.baseline.value:.4f}" in page
+    best = json.loads(to_json(results))["sweep"]["best"]
+    assert best == results.sweep.best
 
 
 def test_the_time_of_a_sweep_counts_no_pause_between_two_commands(tmp_path):

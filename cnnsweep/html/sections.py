@@ -17,14 +17,15 @@ from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import UNKNOWN, count_text, metric_text
 from cnnsweep.html.chart import Chart, DataTable, View
 from cnnsweep.html.markup import embedded_json, many_lines, path, text
-from cnnsweep.html.next_steps import next_steps
 from cnnsweep.html.reproduce import environment_facts, frozen_spec, reproducing_command
 from cnnsweep.html.run_table import run_table
 from cnnsweep.html.summary import best_words, other_words, significance_sentence, swept_words, varied_rows
+from cnnsweep.report.next_steps import next_steps
 from cnnsweep.report.trials_table import tie_legend
 
 TRIALS_SHOWN = 10
 IMAGES_SHOWN = 24
+CLASSES_SHOWN = 1000
 MANY_RUNS = 300  # number of rows above which a browser lays out slowly
 REM_A_ROW = 1.7
 
@@ -54,17 +55,21 @@ def summary_section(results: Results, trials: Sequence[Trial]) -> str:
 
 
 def _class_counts(results: Results) -> list[str]:
-    """Return the images of each class: a sentence, and a table, which is closed if it is long or classes are equal."""
+    """Return the images of each class: a sentence, and a table, which is closed if it is long or classes are equal.
+
+    Of very many classes the table has the first ones, so that a browser can lay it out.
+    """
     counts = results.sweep.part_counts
     if counts is None:
         return []
     headings, rows = class_table(counts)
     is_open = is_unequal(counts) and len(rows) <= MOST_ROWS
-    one, all_of_them = ("label", "All labels") if counts.training.is_multi_label else ("class", "All classes")
-    table = scrolled(f"Images of each {one}", table_markup(DataTable(headings, rows)))
+    one, several = ("label", "labels") if counts.training.is_multi_label else ("class", "classes")
+    heading = f"The first {CLASSES_SHOWN:,} {several}" if len(rows) > CLASSES_SHOWN else f"All {several}"
+    table = scrolled(f"Images of each {one}", table_markup(DataTable(headings, rows[:CLASSES_SHOWN])))
     return [
         f"<h3>Images of each {one}</h3><p>{text(f'Images {counts_words(counts)}.')}</p>"
-        f"<details{' open' if is_open else ''}><summary>{all_of_them}</summary>{table}</details>"
+        f"<details{' open' if is_open else ''}><summary>{heading}</summary>{table}</details>"
     ]
 
 

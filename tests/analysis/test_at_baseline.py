@@ -20,18 +20,19 @@ from cnnsweep.analysis.baseline import (
     unpraised_words,
 )
 from cnnsweep.analysis.chart_effects import effects_chart
+from cnnsweep.analysis.chart_heat_map import heat_maps
 from cnnsweep.analysis.compare import compare_sweeps
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.significance import short_significance_words, significance_words
 from cnnsweep.analysis.trials import group_trials
 from cnnsweep.errors import ResultsError
-from cnnsweep.html.next_steps import next_steps
 from cnnsweep.html.run_table import run_table
 from cnnsweep.html.sections import summary_section
 from cnnsweep.metrics.objective import Objective
 from cnnsweep.report.compare_json import compare_to_json
 from cnnsweep.report.compare_table import render_comparison
 from cnnsweep.report.export import to_csv, to_json, to_markdown
+from cnnsweep.report.next_steps import next_steps
 from cnnsweep.report.terminal import final_summary, render_report
 from cnnsweep.report.trial import render_run
 from cnnsweep.storage.results_tables import best_run
@@ -258,3 +259,26 @@ def test_damaged_counts_are_refused_with_their_place(tmp_path: Path, changed: di
     content["sweep"].update(changed)
     with pytest.raises(ResultsError, match=message):
         load(tmp_path, content)
+
+
+def test_a_heat_map_names_the_best_only_where_a_trial_beats_the_baseline(tmp_path: Path) -> None:
+    for first, word in ((CATS, "first"), (ABOVE, "best")):
+        content = make_content({"lr": [0.1, 0.01], "batch_size": [16, 32]})
+        for run, accuracy in zip(content["runs"], (first, CATS, CATS, 0.2), strict=True):
+            run.update(val_accuracy=accuracy)
+        content["sweep"].update(**UNEQUAL)
+        results = load(tmp_path / word, content)
+        found = heat_maps(results, group_trials(results), None)
+        assert found is not None
+        assert found.maps[found.chosen].diagnostic.startswith(f"The {word} is ")
+
+
+def test_the_table_of_very_many_classes_on_the_page_has_an_end(tmp_path: Path) -> None:
+    content = with_accuracies([ABOVE, CATS])
+    names, images = [f"c{number}" for number in range(1500)], [10] * 1500
+    content["sweep"].update(classes=names, counts={"training": images, "validation": images})
+    results = load(tmp_path, content)
+    page = summary_section(results, group_trials(results))
+    assert "The first 1,000 classes" in page
+    assert "c999<" in page
+    assert "c1000<" not in page

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from cnnsweep.datasets.dataset import Dataset
+from cnnsweep.datasets.fingerprint import digest_labels
 from cnnsweep.datasets.load import load_dataset
 from cnnsweep.datasets.splits import fold_indices, split_indices
 from cnnsweep.errors import DataError
@@ -213,3 +214,10 @@ def test_batches_of_any_shape_have_a_row_of_labels_for_each_image(load: Load) ->
     ((images, labels),) = train.batches([positions], torch.device("cpu"))
     assert images.shape == (3, 2, 1, 5, 4)
     assert np.array_equal(labels, np.array(ROWS)[positions])
+
+
+def test_labels_that_do_not_lie_in_a_row_have_the_digest_of_their_values() -> None:
+    pairs = torch.tensor([[2, 0], [1, 0], [0, 0]])
+    assert digest_labels(pairs[:, 0]) == digest_labels(torch.tensor([2, 1, 0]))
+    rows = torch.tensor(ROWS, dtype=torch.uint8)
+    assert digest_labels(rows.t().contiguous().t()) == digest_labels(rows)
