@@ -47,6 +47,7 @@ def mistakes_between_keys(sweep: SweepFile, given: Mapping[str, Any]) -> Iterato
         text = "given as dropout too, which is the same; keep one of them"
         yield Mistake(("params", "model.dropout"), text, at_key=True)
     yield from _unused_hyperparameters(sweep.params, given)
+    yield from _too_many_epochs(sweep.params)
 
 
 def _subset_too_large(sweep: SweepFile) -> Iterator[Mistake]:
@@ -106,6 +107,17 @@ def _unused_hyperparameters(params: Params, given: Mapping[str, Any]) -> Iterato
     if True in params.nesterov and "sgd" in named and not has_momentum:
         text = "found true, which needs a momentum above 0"
         yield Mistake(("params", "nesterov"), text, because_of=frozenset(["params.optimizer", "params.momentum"]))
+
+
+def _too_many_epochs(params: Params) -> Iterator[Mistake]:
+    """Yield numbers of epochs to average that no run has."""
+    if isinstance(params.epochs, Interval) or isinstance(params.swa, Interval):
+        return
+    longest = max(params.epochs)
+    for position, epochs in enumerate(params.swa):
+        if epochs is not None and epochs > longest:
+            text = f"found {epochs}, and runs have {longest} epochs; allowed are as many at most, or a share of them"
+            yield Mistake(("params", "swa", position), text, because_of=frozenset(["params.epochs", "params.swa"]))
 
 
 def check_model_arguments(

@@ -30,11 +30,11 @@ from cnnsweep.config.metrics_field import DecidingMetric, foreseen
 from cnnsweep.config.model_arguments import mistakes_in_arguments
 from cnnsweep.config.overrides import apply_override
 from cnnsweep.config.own_code import ALLOW_CODE
-from cnnsweep.config.schema import ARGUMENT_PREFIXES, SweepFile, SweepSpec
+from cnnsweep.config.schema import ARGUMENT_PREFIXES, Params, SweepFile, SweepSpec
 from cnnsweep.config.spellings import spell_out
 from cnnsweep.config.top_level_fields import Folds
 from cnnsweep.config.trial_builds import TryModel, mistakes_in_building
-from cnnsweep.config.yaml import MAX_BYTES, Document, KeyPath, read_yaml
+from cnnsweep.config.yaml import MAX_BYTES, Document, KeyPath, Position, read_yaml
 from cnnsweep.errors import Problem, SpecError
 from cnnsweep.field_types import found
 from cnnsweep.metrics.base import column_of
@@ -230,8 +230,17 @@ def _resolved(sweep: SweepFile, axes: Mapping[str, Values], rules: SpaceRules, d
         trackers=sweep.trackers,
         callbacks=sweep.callbacks,
         places=_metric_places(sweep, document),
+        key_places=_key_places(document),
         class_places=class_places(document.key_places),
     )
+
+
+def _key_places(document: Document) -> dict[str, Position]:
+    places: dict[str, Position] = {}
+    for path, place in document.key_places.items():
+        if path[0] in ("params", "include") and path[-1] in Params.model_fields:
+            places.setdefault(str(path[-1]), place)
+    return places
 
 
 def _metric_places(sweep: SweepFile, document: Document) -> dict[str, Problem]:

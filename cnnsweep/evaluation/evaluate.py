@@ -26,6 +26,7 @@ from cnnsweep.evaluation.parts import SPLITS, part_of, validation_positions
 from cnnsweep.evaluation.restore import restore_model
 from cnnsweep.evaluation.test_time import tta_names, untrained_note, with_tta, written_tta
 from cnnsweep.evaluation.wrong_images import MOST_PICTURES
+from cnnsweep.formatting.weights import notes_on_weights
 from cnnsweep.losses.base import Loss, make_evaluation_loss
 from cnnsweep.models.build import memory_order
 from cnnsweep.models.memory_format import in_order
@@ -179,7 +180,7 @@ def _loss(path: Path, about: Description) -> Loss:
 
 def _notes(about: Description, dataset: Dataset, options: EvaluationOptions) -> list[str]:
     split, untrained = options.split, untrained_note(about.params, options.tta)
-    notes = [] if untrained is None else [untrained]
+    notes = [*([] if untrained is None else [untrained]), *notes_on_weights(about.weights)]
     if about.fingerprint is not None and about.fingerprint == dataset.fingerprint_before:
         notes.append("when this checkpoint was trained, the data set's own validation part was not held out yet")
     elif about.fingerprint != dataset.fingerprint:

@@ -30,7 +30,7 @@ from cnnsweep.field_types import mistake
 from cnnsweep.metrics.base import METRICS
 from cnnsweep.plugins import is_reference
 from cnnsweep.training.data_module import DataModule
-from cnnsweep.types import CROSS_ENTROPY, Choice, DatasetChoice, ModelChoice, Run
+from cnnsweep.types import CROSS_ENTROPY, PLAIN, Choice, DatasetChoice, ModelChoice, Run
 
 
 def _is_subset(value: float | None) -> bool:
@@ -103,6 +103,7 @@ class Description:
         metrics: those recorded beside loss and accuracy; without those of the user's own code, unless it is allowed.
         labels: the number of labels that an image may have.
         metric: the one by which the sweep selects; None in older checkpoints.
+        weights: plain, or the average that the weights are: ema, swa.
     """
 
     run: str
@@ -120,6 +121,7 @@ class Description:
     metrics: Annotated[tuple[Annotated[Choice, _as(Choice)], ...], FailFast(), null_as(())] = ()
     labels: Literal["one", "several"] = "one"
     metric: str | None = None
+    weights: Literal["plain", "ema", "swa"] = PLAIN
 
     @property
     def is_multi_label(self) -> bool:

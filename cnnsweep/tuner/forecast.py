@@ -30,6 +30,7 @@ from cnnsweep.planning.stage import keeps_lockstep
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.state import SweepState, read_state
 from cnnsweep.training.autotune import seconds_together
+from cnnsweep.training.check_steps import check_steps
 from cnnsweep.training.data_module import DataModule, foresee_single_images
 from cnnsweep.training.devices import choose_devices
 from cnnsweep.training.memory_estimate import run_bytes
@@ -138,6 +139,7 @@ def _measure(spec: SweepSpec, options: ForecastOptions, known: _Known, slots: Se
     parameters = count_parameters(known.runs, *about)
     task = DataModule.load(spec, dataset, torch.device(slots[0].device))
     missing = known.missing
+    check_steps(spec, missing, task)
     foreseen = foresee_single_images(missing, task)
     lockstep = keeps_lockstep(spec)
     setup = ExecutorSetup(task, tuple(slots), lockstep, info=lambda _: None, warning=lambda _: None)

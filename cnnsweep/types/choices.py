@@ -80,3 +80,4 @@ CONSTANT = Choice("constant")
 CROSS_ENTROPY = Choice("cross_entropy")
 UNWEIGHTED = ClassWeights()
 NATURAL, BALANCED = "natural", "balanced"  # sampling
+OR_NONE = ("grad_clip", "ema", "swa")  # hyperparameters of which None is a value: `none` in a sweep file
