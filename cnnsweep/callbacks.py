@@ -185,7 +185,9 @@ class NamedCallback(Component):
 def _of_class(value: Any, reference: str) -> type[NamedCallback]:
     if not isinstance(value, type) or not issubclass(value, Callback):
         raise UsageError(f"callback {reference}: found {value!r:.60}, allowed is a subclass of cnnsweep.Callback")
-    made: type[NamedCallback] = component_of(value, arguments_of(value, 0), NamedCallback, ())
+    made: type[NamedCallback] = component_of(
+        value, arguments_of(value, 0), NamedCallback, name=value.__name__, about=f"callback {reference}"
+    )
     made.made_from = value
     return made
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cnnsweep.callbacks import WARNING, Callback, ErrorPolicy, SweepOverview
+from cnnsweep.code_place import raised_at
 from cnnsweep.errors import FolderError
 from cnnsweep.storage.writer import SweepWriter
 from cnnsweep.trackers.base import Tracker, TrackerContext
-from cnnsweep.training.code_place import raised_at
 from cnnsweep.tuner.failure_limit import MOST_ALIKE, FailureLimit
 from cnnsweep.types import Decision, EpochRecord, EpochReport, Run, RunGroup, RunOutcome
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from cnnsweep.callbacks import CALLBACKS, Callback
+from cnnsweep.code_place import raised_at
 from cnnsweep.config.dump import without_folder
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.errors import UsageError
-from cnnsweep.training.code_place import raised_at
 from cnnsweep.types import Choice
 
 
