@@ -4,8 +4,9 @@ The storage writer, the display, the trackers, the failure limit and the user's 
 come in the parent process and, but for `on_batch_end`, in its main thread.
 
 The tuner calls the callbacks in a fixed order, the journal's writer first. So an event is on the disk before any other
-callback gets it. If a tracker raises, it is dropped and the sweep continues without it. If the user's callback raises,
-the sweep stops as after Ctrl-C, and then raises the same error.
+callback gets it. If a tracker raises, or a callback that the sweep file names under `callbacks`, it is dropped and the
+sweep continues without it. If a callback given in Python raises, the sweep stops as after Ctrl-C, and then raises the
+same error. A class that sets `error_policy` itself decides that for both.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from enum import Enum
 from logging import INFO, WARNING
 from typing import Any, ClassVar, Protocol
 
+from cnnsweep.errors import UsageError
 from cnnsweep.metrics.baseline import Baseline
 from cnnsweep.metrics.objective import Objective
+from cnnsweep.registry import Component, Registry
+from cnnsweep.signatures import arguments_of, component_of
 from cnnsweep.types import Decision, EpochRecord, EpochReport, Run, RunGroup, RunOutcome
 
 __all__ = ["INFO", "WARNING", "Callback", "ErrorPolicy", "HasRecord", "RunInfo", "SweepOverview", "UnderWay"]
@@ -90,11 +94,11 @@ class HasRecord(Protocol):
 
 
 class ErrorPolicy(Enum):
-    """The consequence of an error that a callback raises."""
+    """The consequence of an error that a callback raises; for those of a sweep file, RAISE is as STOP."""
 
     RAISE = "raise"  # the sweep cannot continue: the folder's writer
-    DROP = "drop"  # the sweep continues without the callback: a tracker
-    STOP = "stop"  # the sweep stops as after Ctrl-C: the user's own
+    DROP = "drop"  # the sweep continues without the callback: a tracker, or one of the sweep file
+    STOP = "stop"  # the sweep stops as after Ctrl-C: one given in Python
 
 
 class Callback:
@@ -147,8 +151,9 @@ class Callback:
             reports: at least one, all of one epoch. The tensors are valid until the next step.
 
         Returns:
-            Decisions by run id; runs without one continue. STOP ends a run early; without a pruner it resumes when the
-            sweep is run again. INTERRUPT stops the whole sweep, as Ctrl-C does.
+            Decisions by run id, or their texts such as "stop"; runs without one continue. STOP ends a run early; if the
+            sweep file has neither pruner nor callbacks, it resumes when the sweep is run again. INTERRUPT stops the
+            whole sweep, as Ctrl-C does.
         """
 
     def on_run_end(self, outcome: RunOutcome) -> None:
@@ -165,3 +170,26 @@ class Callback:
 
     def on_sweep_end(self, status: str) -> None:
         """Handle the end of the command: `finished`, or `interrupted` if runs are left."""
+
+
+class NamedCallback(Component):
+    """A callback that a sweep file names; its fields are the arguments of the user's class."""
+
+    made_from: ClassVar[type[Callback]] = Callback
+
+    def build(self) -> Callback:
+        """Return an instance of the user's class, with the arguments that are given."""
+        return self.made_from(**{name: getattr(self, name) for name in self.model_fields_set})
+
+
+def _of_class(value: Any, reference: str) -> type[NamedCallback]:
+    if not isinstance(value, type) or not issubclass(value, Callback):
+        raise UsageError(f"callback {reference}: found {value!r:.60}, allowed is a subclass of cnnsweep.Callback")
+    made: type[NamedCallback] = component_of(
+        value, arguments_of(value, 0), NamedCallback, name=value.__name__, about=f"callback {reference}"
+    )
+    made.made_from = value
+    return made
+
+
+CALLBACKS = Registry("callback", "callbacks", NamedCallback, of_code=_of_class, constructor=0)

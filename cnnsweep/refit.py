@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
@@ -17,14 +18,14 @@ from cnnsweep.config.trials import columns, expand_runs
 from cnnsweep.errors import CheckpointError, FolderError, UsageError
 from cnnsweep.metrics.names import without_prefix
 from cnnsweep.metrics.objective import BEST, LAST, default_mode
+from cnnsweep.planning.batching import is_of_one_length
 from cnnsweep.plugins import is_reference
-from cnnsweep.schedules.base import depends_on_length
 from cnnsweep.storage.atomic_files import make_folder
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.state import read_state
 from cnnsweep.sweep import SweepOptions, SweepResult, run_sweep
 from cnnsweep.tuner.sampling import TrialSource
-from cnnsweep.types import Choice, Run
+from cnnsweep.types import EMA, OR_NONE, SWA, Choice, Run
 
 _NO_LIMIT = 10**9  # the sweep was trained, so its size was confirmed
 
@@ -35,7 +36,9 @@ def refit_chosen(
     """Train the best trial of a sweep, with its seeds, on all training images.
 
     No validation images are left to select an epoch. So each run trains for the best number of epochs before: the
-    median over its seeds and folds, or all epochs if the learning rate schedule depends on its length.
+    median over its seeds and folds, or all epochs if the learning rate schedule or `swa` depends on its length.
+
+    Nothing would choose between the weights and their averages either: only those are averaged that most runs kept.
 
     Args:
         folder: the folder of the sweep.
@@ -63,7 +66,8 @@ def refit_chosen(
         raise UsageError(
             "--refit: the sweep names code of its own, which would be run; add --allow-code if you trust it"
         )
-    chosen = [run for run in results.runs if run.trial_id == best.trial_id]
+    chosen = [result for result in results.runs if result.trial_id == best.trial_id]
+    runs = [_with_kept_weights(run, chosen) for run in runs]
     refit = _refit_spec(spec, runs, _epochs(spec, runs[0], chosen))
     refit = refit if device is None else dataclasses.replace(refit, device=device)
     target = results.folder / "refit" / best.trial_id
@@ -77,12 +81,20 @@ def refit_chosen(
 def _code_of(spec: SweepSpec, run: Run) -> list[str]:
     """Return the names of all code that retraining a run may import."""
     names = [choice.name for choice in (*run.hyperparameters.components, *spec.metrics)]
-    return [run.model.name, spec.dataset_choice.name, *names, *(tracker.name for tracker in spec.trackers)]
+    return [run.model.name, spec.dataset_choice.name, *names, *(one.name for one in (*spec.trackers, *spec.callbacks))]
+
+
+def _with_kept_weights(run: Run, results: Sequence[RunResult]) -> Run:
+    """Return a run with the one average of its weights, or none, that was kept by most runs of its trial."""
+    ((kept, _),) = Counter(result.weights for result in results).most_common(1)
+    h = run.hyperparameters
+    own = dataclasses.replace(h, ema=h.ema if kept == EMA else None, swa=h.swa if kept == SWA else None)
+    return dataclasses.replace(run, hyperparameters=own)
 
 
 def _epochs(spec: SweepSpec, run: Run, results: Sequence[RunResult]) -> int:
     epochs = [result.best_epoch for result in results if result.best_epoch is not None]
-    if spec.scope != BEST or depends_on_length(run.hyperparameters.schedule) or not epochs:
+    if spec.scope != BEST or is_of_one_length(run.hyperparameters) or not epochs:
         return run.hyperparameters.epochs
     return round(median(epochs))
 
@@ -95,12 +107,13 @@ def _refit_spec(spec: SweepSpec, runs: Sequence[Run], epochs: int) -> SweepSpec:
     h = runs[0].hyperparameters
     if "optimizer" in values:  # with all of its arguments, including `optimizer.<argument>`
         values["optimizer"] = Choice(h.optimizer, h.optimizer_arguments, h.optimizer_code)
-    # Values that the optimizer does not use are None; of the others only `grad_clip` may be None.
-    axes = {key: (value,) for key, value in values.items() if value is not None or key == "grad_clip"}
+    # Values that the optimizer does not use are None; of the others only these may be None.
+    axes = {key: (value,) for key, value in values.items() if value is not None or key in OR_NONE}
     metric = without_prefix(spec.metric)
     return dataclasses.replace(
         spec,
         description=f"the best trial of {spec.name}, trained on training and validation images",
+        dataset_choice=dataclasses.replace(spec.dataset_choice, subset=None),  # of all images, as its name says
         model=runs[0].model,
         axes=axes,
         zips=(),

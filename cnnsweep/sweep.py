@@ -33,6 +33,7 @@ from cnnsweep.tuner.failure_limit import MOST_ALIKE
 from cnnsweep.tuner.group_cache import AUTO, Fuse
 from cnnsweep.tuner.label_summary import LabelSummary, summarize_labels
 from cnnsweep.tuner.loop import Tuner
+from cnnsweep.tuner.make_callbacks import make_callbacks
 from cnnsweep.tuner.make_trackers import make_trackers
 from cnnsweep.tuner.sampling import TrialSource
 from cnnsweep.tuner.stop_signal import stop_on_signals
@@ -93,7 +94,8 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, callbacks: Sequence[Callba
     """Train every run of a sweep that its folder does not hold yet.
 
     Args:
-        callbacks: the display and the user's own, in the order in which they get the events.
+        callbacks: the display and the user's own, in the order in which they get the events; those of the sweep file
+            come after them.
 
     Raises:
         CnnSweepError: before anything trains, if the sweep, its data, models, device or folder are not fit for it;
@@ -103,7 +105,7 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, callbacks: Sequence[Callba
     named, source = expand_runs(spec, options.max_runs), TrialSource(spec)
     config = executor_config(options.executor_options)
     devices = config.devices(spec.device)
-    events = CallbackList(callbacks, options.max_failures)
+    events = CallbackList(callbacks, options.max_failures, make_callbacks(spec))
     with SweepFolder.open(options.folder) as folder, stop_on_signals(events.on_log) as stop, training_process():
         state = folder.read_state()
         slots = take_slots(config, devices, state)
@@ -136,7 +138,7 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, callbacks: Sequence[Callba
 
 def _load_dataset(spec: SweepSpec, options: SweepOptions, events: CallbackList) -> tuple[Dataset, LabelSummary]:
     """Load the data set, and log its size, its parts, its classes, and the images that it lacks."""
-    dataset = load_dataset(spec.dataset_choice, options.data_root, options.loading)
+    dataset = load_dataset(spec.dataset_choice, options.data_root, options.loading, seed=spec.seed)
     splits = dataset.split(spec.validation, spec.folds, spec.seed)
     labels = summarize_labels(spec, dataset, splits)
     for line in (*describe_data(dataset, splits), *labels.lines):

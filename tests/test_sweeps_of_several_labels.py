@@ -254,3 +254,16 @@ def test_a_checkpoint_of_one_label_does_not_fit_data_of_several(trained: Path, t
         del sys.modules[name]
     with pytest.raises(CheckpointError, match=r"was trained on one label an image, but .* has several here"):
         evaluate_checkpoint(best_of(tmp_path / "s"), EvaluationOptions(tmp_path, "test", "cpu", allow_code=True))
+
+
+def test_thresholds_of_mirror_images_are_used_for_mirror_images_alone(trained: Path, command):
+    best = best_of(trained)
+    command("evaluate", best, "--tta", "flip", "--allow-code")
+    plain, mirrored = (Predictor(best, PredictionOptions("cpu", allow_code=True, tta=tta)) for tta in (None, "flip"))
+    assert plain.thresholds is not None
+    assert mirrored.thresholds is not None
+    assert mirrored.thresholds.note is None
+    assert plain.thresholds.values == (0.5,) * len(plain.about.classes)
+    assert "were chosen with tta flip and are used without tta" in str(plain.thresholds.note)
+    command("evaluate", best, "--allow-code")
+    assert Predictor(best, PredictionOptions("cpu", allow_code=True)).thresholds.note is None

@@ -166,14 +166,16 @@ def confusion_charts(evaluated: Evaluated) -> list[ConfusionChart]:
 
 
 def images_text(one: Measured) -> str:
-    """Return `1 test image` or `8,000 test images`."""
-    return count_text(one.images, IMAGES[one.split].removesuffix("s"))
+    """Return `1 test image`, `8,000 test images` or `8,000 test images (tta flip)`."""
+    tta = "" if one.tta is None else f" (tta {one.tta})"
+    return f"{count_text(one.images, IMAGES[one.split].removesuffix('s'))}{tta}"
 
 
 def _comparable(evaluated: Evaluated) -> Evaluated:
-    """Return the evaluations with images, and with the first one's split and classes."""
+    """Return the evaluations with images that were measured as the first one, on its split and classes."""
     sound = [(name, one) for name, one in evaluated if one.images]
-    return [part for part in sound if (part[1].split, part[1].classes) == (sound[0][1].split, sound[0][1].classes)]
+    measured = [(one.split, one.classes, one.tta) for _, one in sound]
+    return [part for part, how in zip(sound, measured, strict=True) if how == measured[0]]
 
 
 def _recalls(row: ClassRow) -> list[float]:

@@ -21,12 +21,14 @@ class Measured:
     Attributes:
         split: test, val or train.
         classes: names of the classes.
+        tta: test-time augmentation; None without any.
         runs: the number of runs whose counts these are together.
     """
 
     __slots__ = ()
     split: str
     classes: tuple[str, ...]
+    tta: str | None
 
     @property
     def runs(self) -> int:

@@ -32,6 +32,7 @@ class Evaluation(Confused):
         baselines: values of always giving the most frequent answer, by metric.
         objective: the metric by which the sweep selects, without prefix; None if unknown.
         measured_runs: the number of runs that were measured, whose counts are summed.
+        tta: test-time augmentation, such as flip; None without any.
     """
 
     checkpoint: str
@@ -49,6 +50,7 @@ class Evaluation(Confused):
     baselines: Mapping[str, float] = field(default_factory=dict)
     objective: str | None = None
     measured_runs: int = 1
+    tta: str | None = None
 
     @property
     def runs(self) -> int:

@@ -14,7 +14,7 @@ from cnnsweep.formatting.numbers import count_text, epochs_text
 from cnnsweep.metrics.baseline import SEVERAL, Baseline, deciding_baseline, known_baselines, make_baseline
 from cnnsweep.metrics.names import ACCURACY, LOSS, MetricInfo, info_of, is_metric_name, recorded_names
 from cnnsweep.metrics.objective import BEST, LAST, Objective, default_mode
-from cnnsweep.types import PARTS, EpochRecord, FailureKind, LabelCounts, PartCounts, RunStatus
+from cnnsweep.types import PARTS, PLAIN, EpochRecord, FailureKind, LabelCounts, PartCounts, RunStatus
 
 
 def _is_possible(correct: int, info: ValidationInfo) -> int:
@@ -184,9 +184,9 @@ class Stop:
 class RunResult:
     """One run, with its selected metrics; `run["val_loss"]` is None if it was not measured or not finite.
 
-    `trial_id` is the same for runs that differ only by seed or fold; `best_epoch` is the epoch of the kept weights.
-    `epochs_planned` is None if unknown. `in_file` is False for a run that was removed from the sweep file: it is
-    excluded from every choice.
+    `trial_id` is the same for runs that differ only by seed or fold; `best_epoch` is that of the kept weights, which
+    `weights` names: plain, or the average ema or swa. `epochs_planned` is None if unknown. `in_file` is False for a run
+    that was removed from the sweep file: it is excluded from every choice.
     """
 
     name: Annotated[FolderName, Field(alias="run")]
@@ -206,6 +206,7 @@ class RunResult:
     stop: Stop | None = None
     epochs_planned: Whole | None = None
     in_file: Annotated[StrictBool, null_as(True)] = True
+    weights: Annotated[Literal["plain", "ema", "swa"], null_as(PLAIN)] = PLAIN
 
     def __getitem__(self, metric: str) -> float | None:
         return self.metrics.get(metric)
@@ -232,6 +233,7 @@ class TestResult:
         refit: it was retrained on all training images.
         metrics: those beside loss and accuracy; empty in files of an earlier version.
         intervals: 95 % intervals by metric.
+        tta: test-time augmentation; None without any.
     """
 
     __test__ = False  # pytest would collect the class by its name
@@ -246,6 +248,7 @@ class TestResult:
     refit: Annotated[StrictBool, null_as(False)] = False
     metrics: Annotated[Mapping[str, Number], null_as({})] = field(default_factory=dict)
     intervals: Annotated[Mapping[str, tuple[Number, Number]], null_as({})] = field(default_factory=dict)
+    tta: str | None = None
 
     @property
     def values(self) -> dict[str, float]:

@@ -90,6 +90,7 @@ class RunEvaluation(Confused):
     metrics: _Values = field(default_factory=dict)
     intervals: _Intervals = field(default_factory=dict)
     baseline: _Values = field(default_factory=dict)
+    tta: str | None = None  # test-time augmentation
 
 
 _Share = Annotated[Number, Field(ge=0, le=1)]

@@ -54,13 +54,17 @@ def tested(results: Results, trials: Sequence[Trial]) -> RenderableType | None:
 
 def latest_tests(tests: Sequence[TestResult]) -> list[TestResult]:
     """Return each run's last test; repeated tests of the same weights add nothing."""
-    return list({(test.run, test.refit): test for test in tests}.values())
+    return list({(test.run, test.refit, test.tta): test for test in tests}.values())
 
 
 def tested_words(results: Results, tests: Sequence[TestResult]) -> list[str]:
-    """Return one line for the tested runs, and one for retrained ones; the mean of several runs."""
+    """Return one line for the tested runs, and one for retrained ones; the mean of several runs.
+
+    Those with test-time augmentation have lines of their own.
+    """
     facts = []
-    for part in ([test for test in tests if not test.refit], [test for test in tests if test.refit]):
+    ways = sorted({(test.refit, test.tta or "") for test in tests})
+    for part in [[test for test in tests if (test.refit, test.tta or "") == way] for way in ways]:
         if len(part) < 2 or len({test.images for test in part}) > 1:
             facts += [f"tested: {test_words(test, deciding_of(results, [test]))}" for test in part]
             continue
@@ -72,7 +76,8 @@ def tested_words(results: Results, tests: Sequence[TestResult]) -> list[str]:
         accuracy = (
             f"accuracy {mean_text('accuracy', found)}, mean of {count_text(len(part), 'run')} from {low} to {high}"
         )
-        images = f"{count_text(part[0].images, 'test image')}{_REFIT if part[0].refit else ''}, looked at {days[-1]}"
+        how = f"{_tta(part[0])}{_REFIT if part[0].refit else ''}"
+        images = f"{count_text(part[0].images, 'test image')}{how}, looked at {days[-1]}"
         facts.append(f"tested: {deciding}{accuracy}; {images}")
     return facts
 
@@ -110,7 +115,12 @@ def test_words(test: TestResult, decides: str | None) -> str:
     day = safe_text(test.time.partition("T")[0])
     accuracy = metric_text("accuracy", test.accuracy)
     first = "" if decides is None else f"{_value_words(test, decides)}, "
-    return f"{first}accuracy {accuracy} ({interval}, {count_text(test.images, 'test image')}{refit}), looked at {day}"
+    images = f"{count_text(test.images, 'test image')}{_tta(test)}"
+    return f"{first}accuracy {accuracy} ({interval}, {images}{refit}), looked at {day}"
+
+
+def _tta(test: TestResult) -> str:
+    return "" if test.tta is None else f" with tta {safe_text(test.tta)}"
 
 
 def _value_words(test: TestResult, metric: str) -> str:

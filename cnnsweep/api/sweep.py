@@ -116,6 +116,7 @@ class Sweep:
         allow_code: bool = False,
         metrics: str | Sequence[str] | None = None,
         wrong: int = 12,
+        tta: str | None = None,
         quiet: bool = False,
     ) -> dict[str, Any]:
         """Return the metrics of the best trial with all its seeds, as `cnnsweep evaluate --json`, and record them.
@@ -126,6 +127,7 @@ class Sweep:
             device: auto, cpu, cuda, cuda:N or mps; of `refit` the sweep's by default.
             metrics: names of metrics to measure beside the sweep's, such as `["kappa", "f1[truck]"]`.
             wrong: name this number of wrong images of each run; at least 24.
+            tta: average over each image and its mirror images: flip, vertical_flip, or flip+vertical_flip.
 
         Raises:
             CnnSweepError: nothing was trained yet, or the data is missing or does not fit.
@@ -139,7 +141,9 @@ class Sweep:
         further = read_metrics(metrics, allow_code=allow_code)
         measured = self._refit(Path(data_root), device, allow_code, quiet) if refit else self.folder
         with loading_progress(quiet) as loading:
-            options = EvaluationOptions(Path(data_root), split, device or "auto", allow_code, loading, further, wrong)
+            options = EvaluationOptions(
+                Path(data_root), split, device or "auto", allow_code, loading, further, wrong, tta
+            )
             chosen = evaluate_chosen(measured, options, refit_of=self.folder if refit else None)
         record(chosen.evaluations, self.folder, chosen.trial_id, refit=refit)
         return plain(trial_to_json(chosen))

@@ -57,6 +57,7 @@ class TrainedRun:
         *,
         invert: bool = False,
         allow_code: bool = False,
+        tta: str | None = None,
     ) -> pd.DataFrame:
         """Return the probability of every class, one row an image and one column a class.
 
@@ -66,6 +67,7 @@ class TrainedRun:
             images: uint8 pixels (N, C, H, W) of the size that the model was trained on, or picture files of any size:
                 one, or several.
             invert: invert picture files first: dark digits on paper, for a model of MNIST.
+            tta: average over each image and its mirror images: flip, vertical_flip, or flip+vertical_flip.
 
         Raises:
             CnnSweepError: as for `model`; images of another type or shape; a file that cannot be read.
@@ -73,7 +75,7 @@ class TrainedRun:
         import pandas as pd
         import torch
 
-        predictor = self._predictor(device, allow_code=allow_code, invert=invert)
+        predictor = self._predictor(device, allow_code=allow_code, invert=invert, tta=tta)
         classes = list(predictor.about.classes)
         if hasattr(images, "shape"):
             found = pd.DataFrame(predictor.predict(torch.as_tensor(images)).numpy(), columns=classes)
@@ -101,6 +103,7 @@ class TrainedRun:
         allow_code: bool = False,
         metrics: str | Sequence[str] | None = None,
         wrong: int = 12,
+        tta: str | None = None,
         quiet: bool = False,
     ) -> dict[str, Any]:
         """Return the metrics of the best weights, as `cnnsweep evaluate --json` prints them, and record them.
@@ -109,6 +112,7 @@ class TrainedRun:
             split: test, val or train.
             metrics: names of metrics to measure beside the sweep's, such as `["kappa", "f1[truck]"]`.
             wrong: name this number of wrong images; at least 24.
+            tta: as of `predict`.
 
         Raises:
             CnnSweepError: the weights or the data are missing or do not fit.
@@ -120,7 +124,7 @@ class TrainedRun:
 
         further = read_metrics(metrics, allow_code=allow_code)
         with loading_progress(quiet) as loading:
-            options = EvaluationOptions(Path(data_root), split, device, allow_code, loading, further, wrong)
+            options = EvaluationOptions(Path(data_root), split, device, allow_code, loading, further, wrong, tta)
             found = evaluate_checkpoint(self.folder, options)
         record([found], self.folder.parent)
         return plain(evaluation_to_json(found))
@@ -157,10 +161,10 @@ class TrainedRun:
             options = ExportOptions(format, target, Path(data_root), normalize, allow_code, force, loading)
             return export_checkpoint(self.folder, options).file
 
-    def _predictor(self, device: str, *, allow_code: bool, invert: bool = False) -> Predictor:
+    def _predictor(self, device: str, *, allow_code: bool, invert: bool = False, tta: str | None = None) -> Predictor:
         from cnnsweep.evaluation.predict import PredictionOptions, Predictor
 
-        return Predictor(self.folder, PredictionOptions(device, invert, allow_code))
+        return Predictor(self.folder, PredictionOptions(device, invert, allow_code, tta))
 
     def _repr_html_(self) -> str:
         rows = {**self.params, **self.metrics, "status": self.status, "folder": str(self.folder)}

@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from cnnsweep.cli.options import DEFAULT_DATA_ROOT, AllowCode, AsJson, Checkpoint, DataRoot, Device, Quiet, stdout
+from cnnsweep.cli.options import (
+    DEFAULT_DATA_ROOT,
+    AllowCode,
+    AsJson,
+    Checkpoint,
+    DataRoot,
+    Device,
+    Quiet,
+    TestTimeAugmentation,
+    stdout,
+)
 from cnnsweep.errors import DataError, UsageError
 
 
@@ -76,6 +86,7 @@ def predict(
             "--invert", help="Invert brightness first, such as for dark digits on paper and a model of MNIST."
         ),
     ] = False,
+    tta: TestTimeAugmentation = None,
     device: Device = None,
     allow_code: AllowCode = False,
     as_json: AsJson = False,
@@ -93,14 +104,17 @@ def predict(
       cnnsweep predict -c runs/fashion/<run> photos/ --top 5 --json
     """
     from cnnsweep.evaluation.predict import PredictionOptions, Predictor, find_pictures
+    from cnnsweep.evaluation.test_time import untrained_note
     from cnnsweep.formatting.escape import safe_text
     from cnnsweep.report.predictions import predictions_to_csv, predictions_to_json, render_predictions
 
     if as_json and as_csv:
         raise UsageError("predict: --json and --csv cannot be combined")
     files = find_pictures(images)
-    predictor = Predictor(checkpoint, PredictionOptions(device or "auto", invert, allow_code))
+    predictor = Predictor(checkpoint, PredictionOptions(device or "auto", invert, allow_code, tta))
     thresholds = None if predictor.thresholds is None else predictor.thresholds.values
+    if (untrained := untrained_note(predictor.about.params, tta)) is not None:
+        print(f"note: {untrained}", file=sys.stderr)
     if predictor.thresholds is not None and predictor.thresholds.note is not None:
         print(f"note: {predictor.thresholds.note}", file=sys.stderr)
     pictures = list(predictor.predict_files(files))

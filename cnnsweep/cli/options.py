@@ -86,6 +86,14 @@ Checkpoint = Annotated[
     typer.Option("--checkpoint", "-c", help="Load this best.safetensors, run folder, or sweep folder (its best run)."),
 ]
 AllowCode = Annotated[bool, typer.Option("--allow-code", help="Run the model or data code that the checkpoint names.")]
+TestTimeAugmentation = Annotated[
+    str | None,
+    typer.Option(
+        "--tta",
+        help="Average over each image and its mirror images: flip, vertical_flip, or flip+vertical_flip.",
+        metavar="NAME",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Hide progress.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 

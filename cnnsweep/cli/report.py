@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cnnsweep.cli.options import DEFAULT_DATA_ROOT, AsJson, DataRoot, Device, stdout
+from cnnsweep.cli.options import DEFAULT_DATA_ROOT, AsJson, DataRoot, Device, TestTimeAugmentation, stdout
 from cnnsweep.errors import UsageError
 from cnnsweep.tuner.stop_signal import StoppedAtOnce
 
@@ -186,6 +186,7 @@ def evaluate(
         ),
     ] = None,
     wrong: Annotated[int, typer.Option(min=0, help="List this number of wrong images.", metavar="N")] = 12,
+    tta: TestTimeAugmentation = None,
     data_root: DataRoot = DEFAULT_DATA_ROOT,
     device: Device = None,
     allow_code: Annotated[
@@ -205,6 +206,7 @@ def evaluate(
       cnnsweep evaluate runs/fashion
       cnnsweep evaluate runs/fashion --refit
       cnnsweep evaluate runs/fashion --metrics kappa,auroc --wrong 50
+      cnnsweep evaluate runs/fashion --tta flip
       cnnsweep evaluate --checkpoint runs/fashion/<run>/best.safetensors --split val --json
     """
     from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint, evaluate_chosen
@@ -223,7 +225,7 @@ def evaluate(
     measured = _refit(path, data_root, device, allow_code, quiet) if refit and path is not None else target
     with loading_progress(quiet) as loading:
         further = read_metrics(metrics, allow_code=allow_code)
-        options = EvaluationOptions(data_root, split, device or "auto", allow_code, loading, further, wrong)
+        options = EvaluationOptions(data_root, split, device or "auto", allow_code, loading, further, wrong, tta)
         if path is not None and is_sweep(path):
             chosen = evaluate_chosen(measured, options, refit_of=path if refit else None)
             measurements = chosen.evaluations

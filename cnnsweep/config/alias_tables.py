@@ -52,6 +52,14 @@ KEYS: Mapping[str, str] = {
         "clip clipgrad clipnorm gradclip gradientclip gradientclipping gradclipnorm maxgradnorm clipgradnorm clipping "
         "gradientclipval maxnorm"
     ),
+    "params.ema": "modelema emadecay weightema useema exponentialmovingaverage averagedecay",
+    "params.swa": "stochasticweightaveraging swaepochs useswa",
+    "params.accumulate": (
+        "accumulation gradaccum gradientaccumulation accumulategradbatches gradientaccumulationsteps "
+        "gradaccumulationsteps accumulationsteps accumsteps gradaccumsteps accumgrad"
+    ),
+    "params.drop_last": "droplast droplastbatch dropremainder",
+    "params.freeze_bn": "freezebatchnorm freezebn frozenbn bnfreeze freezenorm",
     "params.dropout": "drop droprate dropoutrate dropoutprob dropoutp pdropout",
     "params.augment": (
         "augmentation augmentations transform transforms aug augs dataaugmentation traintransforms traintransform "
@@ -154,7 +162,8 @@ _DATASET = {
     "channels": "inchannels colors colours mode nchannels",
     "test": "testsplit testsize testshare testratio testfraction",
     "broken": "corrupt errors onerror skipbroken",
-    "split": "subset part",
+    "split": "part",
+    "subset": "fraction sample limit nimages maximages",
     "train": "trainsize ntrain numtrain samples",
     "classes": "numclasses nclasses",
     "seed": "randomseed",

@@ -97,11 +97,13 @@ class ComponentField(ComponentKey):
     Args:
         own: the check of own code.
         by_name: packages whose code counts by its name, not by its content.
+        yields: keys of `extra` that a component's own field of the same name replaces.
         build: makes the value from the checked component.
     """
 
     own: OwnCode = OwnCode.FIELDS
     by_name: tuple[str, ...] = ()
+    yields: tuple[str, ...] = ()
     build: Callable[[Checked], Any] = as_choice
 
     def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -202,7 +204,7 @@ class ComponentField(ComponentKey):
         return component
 
     def _check(self, origin: Origin, component: type[Component] | None, given: Mapping[str, Any]) -> Checked:
-        own_keys = self.extra.model_fields if self.extra else {}
+        own_keys = set(self.extra.model_fields if self.extra else ()) - self._yielded(origin, component, given)
         extra = {key: item for key, item in given.items() if key in own_keys}
         rest = {key: item for key, item in given.items() if key not in own_keys}
         known = self._known_keys(origin, component)
@@ -215,6 +217,11 @@ class ComponentField(ComponentKey):
         if errors or fields is None:
             raise refused(errors)
         return Checked(origin, fields, extra_values)
+
+    def _yielded(self, origin: Origin, component: type[Component] | None, given: Mapping[str, Any]) -> set[str]:
+        asked = set(self.yields) & given.keys()
+        names = component.model_fields if component else self._names_in_source(origin) if asked else ()
+        return asked & set(names or ())
 
     def _known_keys(self, origin: Origin, component: type[Component] | None) -> Sequence[str] | None:
         """Return the keys that a component takes, without the name and `extra`; None where any will do."""

@@ -1,5 +1,6 @@
 """The keys of the sweep file that take a component of a registry; those with rules of their own have modules."""
 
+from cnnsweep.callbacks import CALLBACKS
 from cnnsweep.config.component_field import ComponentField, ComponentList, OwnCode, as_component, as_given
 from cnnsweep.losses.base import LABEL_SMOOTHING, LOSSES
 from cnnsweep.optimizers.base import FLAT, OPTIMIZERS, REFUSED_OPTIMIZERS
@@ -40,5 +41,7 @@ TRACKER = ComponentField(
     own=OwnCode.IMPORT,
     build=as_given,
 )
+CALLBACK = ComponentField(CALLBACKS, "{name: my.py:Notify, every: 5}", own=OwnCode.IMPORT, build=as_given)
+CALLBACK_LIST = ComponentList(CALLBACK, "a list of your own callbacks, such as [my.py:Notify]")
 TRACKER_LIST = ComponentList(TRACKER, "a list of trackers, such as [tensorboard], or [] for none")
 DEFAULT_TRACKERS = (Choice("tensorboard"),)

@@ -15,10 +15,13 @@ from cnnsweep.config.dump import without_folder
 from cnnsweep.config.error_messages import Mistake, mistakes_in
 from cnnsweep.config.model_entry import MODEL, has_known_arguments, takes_list
 from cnnsweep.config.schema import MODEL_PREFIX, Params, SweepFile
+from cnnsweep.datasets.base import DATASETS
+from cnnsweep.datasets.subset_size import subset_problem
 from cnnsweep.field_types import found, mistake, nearest_name
 from cnnsweep.metrics.base import column_of
 from cnnsweep.metrics.names import ALWAYS, is_on_validation, without_prefix
 from cnnsweep.models.base import MODELS
+from cnnsweep.plugins import is_reference
 from cnnsweep.samplers.space import Interval
 from cnnsweep.types import ModelChoice
 
@@ -39,10 +42,23 @@ def mistakes_between_keys(sweep: SweepFile, given: Mapping[str, Any]) -> Iterato
         allowed = " and ".join(dict.fromkeys([*recorded, without_prefix(named)]))
         text = f"found '{named}', but validation is 0, so nothing is held out; allowed are {allowed}"
         yield Mistake(("metric",), text, because_of=frozenset(["validation"]))
+    yield from _subset_too_large(sweep)
     if "dropout" in given and "model.dropout" in given:
         text = "given as dropout too, which is the same; keep one of them"
         yield Mistake(("params", "model.dropout"), text, at_key=True)
     yield from _unused_hyperparameters(sweep.params, given)
+    yield from _too_many_epochs(sweep.params)
+
+
+def _subset_too_large(sweep: SweepFile) -> Iterator[Mistake]:
+    """Yield the mistake of a subset that a data set of known size cannot have; the images are not read."""
+    dataset = sweep.dataset
+    info = None if is_reference(dataset.name) else DATASETS.get(dataset.name)(**dataset.arguments).info
+    if dataset.subset is None or info is None or info.train is None or info.classes is None:
+        return
+    problem = subset_problem(dataset.subset, info.train, info.classes)
+    if problem is not None:
+        yield Mistake(("dataset", "subset"), problem, because_of=frozenset(["dataset"]))
 
 
 def mistakes_in_search(
@@ -91,6 +107,17 @@ def _unused_hyperparameters(params: Params, given: Mapping[str, Any]) -> Iterato
     if True in params.nesterov and "sgd" in named and not has_momentum:
         text = "found true, which needs a momentum above 0"
         yield Mistake(("params", "nesterov"), text, because_of=frozenset(["params.optimizer", "params.momentum"]))
+
+
+def _too_many_epochs(params: Params) -> Iterator[Mistake]:
+    """Yield numbers of epochs to average that no run has."""
+    if isinstance(params.epochs, Interval) or isinstance(params.swa, Interval):
+        return
+    longest = max(params.epochs)
+    for position, epochs in enumerate(params.swa):
+        if epochs is not None and epochs > longest:
+            text = f"found {epochs}, and runs have {longest} epochs; allowed are as many at most, or a share of them"
+            yield Mistake(("params", "swa", position), text, because_of=frozenset(["params.epochs", "params.swa"]))
 
 
 def check_model_arguments(

@@ -116,6 +116,8 @@ def _top_level(spec: SweepSpec) -> dict[str, Any]:
     entries |= {"device": spec.device, "precision": spec.precision, "tensorboard": spec.tensorboard.model_dump()}
     if spec.trackers != DEFAULT_TRACKERS:
         entries["trackers"] = [as_written(choice) for choice in spec.trackers]
+    if spec.callbacks:
+        entries["callbacks"] = [as_written(choice) for choice in spec.callbacks]
     return entries
 
 
@@ -137,7 +139,9 @@ def _space(spec: SweepSpec) -> dict[str, Any]:
 
 
 def _written_dataset(dataset: DatasetChoice) -> dict[str, Any]:
-    return {"name": dataset.name, "normalize": _written_normalization(dataset.normalize), **dataset.arguments}
+    subset = {} if dataset.subset is None else {"subset": dataset.subset}
+    normalize = _written_normalization(dataset.normalize)
+    return {"name": dataset.name, "normalize": normalize, **subset, **dataset.arguments}
 
 
 def _written_normalization(normalize: Normalization) -> str | Mapping[str, Any]:

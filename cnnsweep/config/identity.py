@@ -135,8 +135,10 @@ def _default(field: Field[Any]) -> Any:
 
 def _shared_identity(spec: SweepSpec) -> dict[str, Any]:
     """Return the parts that all runs share."""
+    dataset = spec.dataset_choice
+    subset = {} if dataset.subset is None else {"subset": dataset.subset}
     identity = {
-        "dataset": {**_code_identity(spec.dataset_choice), "normalize": spec.dataset_choice.normalize},
+        "dataset": {**_code_identity(dataset), "normalize": dataset.normalize, **subset},
         "validation": spec.validation,
         "sweep_seed": spec.seed,  # it makes the split
         "precision": spec.precision,

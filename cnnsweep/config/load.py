@@ -30,11 +30,11 @@ from cnnsweep.config.metrics_field import DecidingMetric, foreseen
 from cnnsweep.config.model_arguments import mistakes_in_arguments
 from cnnsweep.config.overrides import apply_override
 from cnnsweep.config.own_code import ALLOW_CODE
-from cnnsweep.config.schema import ARGUMENT_PREFIXES, SweepFile, SweepSpec
+from cnnsweep.config.schema import ARGUMENT_PREFIXES, Params, SweepFile, SweepSpec
 from cnnsweep.config.spellings import spell_out
 from cnnsweep.config.top_level_fields import Folds
 from cnnsweep.config.trial_builds import TryModel, mistakes_in_building
-from cnnsweep.config.yaml import MAX_BYTES, Document, KeyPath, read_yaml
+from cnnsweep.config.yaml import MAX_BYTES, Document, KeyPath, Position, read_yaml
 from cnnsweep.errors import Problem, SpecError
 from cnnsweep.field_types import found
 from cnnsweep.metrics.base import column_of
@@ -57,8 +57,8 @@ def load_sweep(
         path: the sweep file; code that it names as `path.py:name` is looked for from its folder.
         overrides: `KEY=VALUE` options of the command line, such as `params.lr=[0.1, 0.01]`.
         try_model: builds own models, and those of torchvision that have arguments.
-        allow_code: import samplers, pruners and trackers that the file names as code of its own; models and data sets
-            are not imported here.
+        allow_code: import samplers, pruners, trackers and callbacks that the file names as code of its own; models and
+            data sets are not imported here.
 
     Raises:
         SpecError: with all mistakes, in the file's order, each with line and column.
@@ -228,9 +228,19 @@ def _resolved(sweep: SweepFile, axes: Mapping[str, Values], rules: SpaceRules, d
         tensorboard=sweep.tensorboard,
         metrics=metrics,
         trackers=sweep.trackers,
+        callbacks=sweep.callbacks,
         places=_metric_places(sweep, document),
+        key_places=_key_places(document),
         class_places=class_places(document.key_places),
     )
+
+
+def _key_places(document: Document) -> dict[str, Position]:
+    places: dict[str, Position] = {}
+    for path, place in document.key_places.items():
+        if path[0] in ("params", "include") and path[-1] in Params.model_fields:
+            places.setdefault(str(path[-1]), place)
+    return places
 
 
 def _metric_places(sweep: SweepFile, document: Document) -> dict[str, Problem]:

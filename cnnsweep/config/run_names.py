@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cnnsweep.config.identity import FULL_ID
+from cnnsweep.types import OR_NONE
 
 MAX_NAME_LENGTH = 120
 _SHORT_ID = 6  # hex digits
@@ -25,8 +26,8 @@ def short_ids(run_ids: Iterable[str]) -> dict[str, str]:
 
 def run_name(params: Mapping[str, Any], short_id: str) -> str:
     """Return the name of a run, which is that of its folder."""
-    # None is a value that the optimizer leaves unused; only of grad_clip it is a value.
-    parts = [f"{key}={_short(value)}" for key, value in params.items() if value is not None or key == "grad_clip"]
+    # Of other keys, None is a value that the optimizer leaves unused.
+    parts = [f"{key}={_short(value)}" for key, value in params.items() if value is not None or key in OR_NONE]
     text = re.sub(r"[^A-Za-z0-9._=,+-]", "_", ",".join(parts)) or "run"
     return f"{text[: MAX_NAME_LENGTH - len(short_id) - 1]}-{short_id}"
 

@@ -9,9 +9,19 @@ from pydantic import AfterValidator, BaseModel, Field, GetCoreSchemaHandler, Get
 from pydantic_core import CoreSchema, core_schema
 
 from cnnsweep.config.augment_field import Augment
+from cnnsweep.config.averaging_field import EmaField, SwaField
 from cnnsweep.config.axis import Axis, MappingAxis, Values
 from cnnsweep.config.class_weight_field import ClassWeightField
-from cnnsweep.config.component_keys import DEFAULT_TRACKERS, LOSS, OPTIMIZER, PRUNER, SAMPLER, SCHEDULE, TRACKER_LIST
+from cnnsweep.config.component_keys import (
+    CALLBACK_LIST,
+    DEFAULT_TRACKERS,
+    LOSS,
+    OPTIMIZER,
+    PRUNER,
+    SAMPLER,
+    SCHEDULE,
+    TRACKER_LIST,
+)
 from cnnsweep.config.component_schema import CLOSED
 from cnnsweep.config.conditions import Condition
 from cnnsweep.config.dataset_field import DATASET
@@ -105,6 +115,15 @@ class Params(BaseModel):
     grad_clip: Axis[Annotated[float | None, LargestNorm()]] = _axis(
         "largest norm of the whole gradient, or none", None, shown="none"
     )
+    ema: Axis[Annotated[float | None, EmaField()]] = _axis(
+        "decay of an exponential moving average of the weights, measured beside them, or none", None, shown="none"
+    )
+    swa: Axis[Annotated[float | None, SwaField()]] = _axis(
+        "last epochs of which the weights are averaged, as a number or a share of all, or none", None, shown="none"
+    )
+    accumulate: Axis[Annotated[int, Whole(1, 1_000_000)]] = _axis("batches in an optimizer step", 1)
+    drop_last: Axis[Flag] = _axis("whether a last batch with fewer images is left out", False)
+    freeze_bn: Axis[Flag] = _axis("whether batch-norm layers train in evaluation mode", False)
     dropout: Axis[Annotated[float | None, Number(least=0, below=1)]] = _axis(
         "the model's argument `dropout`, for models that have one", None
     )
@@ -210,6 +229,11 @@ class SweepFile(BaseModel):
         description="programs that show the metrics: a list of names, mappings with options, or your own path.py:Name",
         json_schema_extra={"default": ["tensorboard"]},
     )
+    callbacks: Annotated[tuple[Choice, ...], CALLBACK_LIST] = Field(
+        default=(),
+        description="your own callbacks, which get the events of the sweep: a list of path.py:Name, or mappings",
+        json_schema_extra={"default": []},
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +257,7 @@ class SweepSpec:
         places: of each metric in the file, by its column: what messages about it begin with.
         folds: number of parts of the training images, each held out once; None for a single split.
         early_stop: the pruner, if there is one.
+        key_places: where the file first names each key of `params`, for messages.
         class_places: where the file names each class of `class_weight`, for messages.
     """
 
@@ -259,7 +284,9 @@ class SweepSpec:
     tensorboard: TensorBoard
     metrics: tuple[Choice, ...] = ()
     trackers: tuple[Choice, ...] = DEFAULT_TRACKERS
+    callbacks: tuple[Choice, ...] = ()
     places: Mapping[str, Problem] = field(default_factory=dict, compare=False)
+    key_places: Mapping[str, Position] = field(default_factory=dict, compare=False)
     class_places: Mapping[str, Position] = field(default_factory=dict, compare=False)
 
     @property

@@ -50,6 +50,11 @@ params:  # a list is an axis of the sweep, a single value is the same for every 
   # sampling: natural  # or balanced: each class equally often in an epoch
   # label_smoothing: 0.0
   # grad_clip: none  # or the largest norm of the gradient, such as 1.0
+  # ema: none  # or the decay of an exponential moving average of the weights, such as 0.999
+  # swa: none  # or the last epochs of which the weights are averaged, such as 3, or 0.25 of all
+  # accumulate: 1  # batches in an optimizer step
+  # drop_last: false  # leaves a last batch out that has fewer images
+  # freeze_bn: false  # batch-norm layers train in evaluation mode
   # dropout: [0.0, 0.2]  # not set by default; for models that have it
   # augment: none  # or {augmentations}, or some of them as flip+crop
   # seed: [0, 1, 2]  # by default the sweep's seed, below
@@ -75,6 +80,7 @@ params:  # a list is an axis of the sweep, a single value is the same for every 
 # precision: fp32  # or bf16
 # tensorboard: true  # or false, or {{batch_loss: true, images: true, graph: true, histograms: true, hparams: true}}
 # trackers: [tensorboard]  # programs that show the metrics; [] for none, or your own path.py:Name
+# callbacks: []  # your own code that gets the events, and may end runs: [path.py:Name]
 """
 
 

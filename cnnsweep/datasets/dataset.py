@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -11,7 +11,8 @@ from cnnsweep.datasets.decode import FULL_WHITE
 from cnnsweep.datasets.fingerprint import digest_part, fingerprint
 from cnnsweep.datasets.images import ImageSet, MemoryImages
 from cnnsweep.datasets.label_counts import count_labels
-from cnnsweep.datasets.splits import fold_indices, split_indices
+from cnnsweep.datasets.splits import fold_indices, hold_out, split_indices
+from cnnsweep.datasets.subset_size import subset_problem, subset_size
 from cnnsweep.errors import DataError
 from cnnsweep.types import LabelCounts
 
@@ -24,11 +25,12 @@ class Dataset:
 
     Attributes:
         train: training images, followed by those of the data set's own validation part.
-        fingerprint: SHA-256 of images, labels and class names.
+        fingerprint: SHA-256 of images, labels and class names; of all of them where a subset is used.
         own_validation: number of images in its own validation part; 0 without one.
         white: the value in images of more than 8 bits that becomes 255.
         fingerprint_before: fingerprint of earlier versions, which ignored a folder's validation part.
         found: notes on the user's files, for display.
+        whole: number of training images of which `train` has a subset; None if it has them all.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Dataset:
     white: int = FULL_WHITE
     fingerprint_before: str | None = None
     found: tuple[str, ...] = ()
+    whole: int | None = None
 
     @property
     def is_multi_label(self) -> bool:
@@ -79,6 +82,28 @@ class Dataset:
             return [split_indices(labels, validation, seed)]
         numbers = range(folds) if only_fold is None else [only_fold]
         return [fold_indices(labels, folds, fold, seed) for fold in numbers]
+
+
+def with_subset(dataset: Dataset, subset: int | float, seed: int) -> Dataset:
+    """Return the data set with some of its training images, the same share of each class.
+
+    Images for testing and those of its own validation part stay whole.
+
+    Args:
+        subset: a share of the training images (float below 1), or a count (int).
+        seed: the sweep's seed; equal labels, shares and seeds give equal images.
+
+    Raises:
+        DataError: there are fewer training images than that, or more classes.
+    """
+    images = len(dataset.train) - dataset.own_validation
+    labels = dataset.train.labels[:images]
+    count = subset_size(subset, images)
+    if (problem := subset_problem(subset, images, 0 if dataset.is_multi_label else len(dataset.classes))) is not None:
+        raise DataError(f"dataset: subset: {problem}")
+    _, chosen = hold_out(labels, count, seed, "subset")
+    positions = torch.cat([chosen, torch.arange(images, len(dataset.train))])
+    return replace(dataset, train=dataset.train.subset(positions), whole=images)
 
 
 def in_memory(

@@ -33,6 +33,10 @@ class ImageSet(Protocol):
         """Return the file of an image, relative to the data set's folder; None for a data set that is no folder."""
         ...
 
+    def subset(self, positions: Tensor) -> ImageSet:
+        """Return the images at some positions, in their order."""
+        ...
+
     def batches(self, chunks: Iterable[Tensor], device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield images and labels for each chunk of positions, in the chunks' order.
 
@@ -85,6 +89,11 @@ class MemoryImages:
     def file_name(self, position: int) -> str | None:
         """See `ImageSet.file_name`."""
         return writable_name(self._files[position]) if self._files else None
+
+    def subset(self, positions: Tensor) -> MemoryImages:
+        """See `ImageSet.subset`; they are copied, so that the others leave the memory."""
+        files = [self._files[position] for position in positions.tolist()] if self._files else ()
+        return MemoryImages(self.images[positions], self.labels[positions], files)
 
     def batches(self, chunks: Iterable[Tensor], device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
         """See `ImageSet.batches`."""

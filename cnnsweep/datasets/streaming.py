@@ -43,6 +43,7 @@ class StreamedImages:
         files: Sequence[ImageFile] | None = None,
     ) -> None:
         self.labels = labels
+        self._paths = paths
         self._form = form
         self._files = files
         self._chunks = _DecodedChunks(tuple(map(str, paths)), form, None if files is None else tuple(files))
@@ -53,6 +54,13 @@ class StreamedImages:
         other = copy.copy(self)
         other._workers = workers
         return other
+
+    def subset(self, positions: Tensor) -> StreamedImages:
+        """See `ImageSet.subset`; the other files are not read."""
+        chosen = positions.tolist()
+        files = None if self._files is None else [self._files[position] for position in chosen]
+        paths = [self._paths[position] for position in chosen]
+        return StreamedImages(paths, self.labels[positions], self._form, self._workers, files=files)
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -34,8 +34,16 @@ def describe_data(dataset: Dataset, splits: Splits) -> list[str]:
     return [
         f"data: {safe_text(dataset.name)}, {_classes(dataset)}; {colour} images of {height}×{width}",
         f"images: {', '.join(parts)}",
+        *_subset(dataset),
         *(f"images: {line}" for line in dataset.found),
     ]
+
+
+def _subset(dataset: Dataset) -> list[str]:
+    if dataset.whole is None:
+        return []
+    used = len(dataset.train) - dataset.own_validation
+    return [f"subset: {used:,} of {dataset.whole:,} images to train and validate on"]
 
 
 def missing_images(dataset: Dataset, splits: Splits) -> list[str]:

@@ -11,13 +11,14 @@ from cnnsweep.evaluation.make_evaluation import make_evaluation
 from cnnsweep.evaluation.measure import Measurement, measure
 from cnnsweep.evaluation.measure_labels import LabelMeasurement, LabelModel, measure_labels
 from cnnsweep.evaluation.record import write_evaluation
+from cnnsweep.formatting.weights import notes_on_weights
 from cnnsweep.losses.base import make_evaluation_loss
 from cnnsweep.models.build import build_model, memory_order
 from cnnsweep.models.memory_format import in_order
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.verified_weights import load_known_best
 from cnnsweep.training.data_module import DataModule
-from cnnsweep.types import Run
+from cnnsweep.types import PLAIN, Run
 
 
 def evaluate_best_run(
@@ -80,6 +81,7 @@ def _evaluate_best_run(
         classes=dataset.classes,
         params=run.params,
         objective=results.sweep.objective.metric,
+        notes=notes_on_weights(checkpoint.description.get("weights", PLAIN)),
     )
     with writing():
         write_evaluation(files, evaluation)

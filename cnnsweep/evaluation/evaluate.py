@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -24,7 +24,9 @@ from cnnsweep.evaluation.measure_labels import LabelMeasurement, LabelModel, mea
 from cnnsweep.evaluation.model_card import Description, describe
 from cnnsweep.evaluation.parts import SPLITS, part_of, validation_positions
 from cnnsweep.evaluation.restore import restore_model
+from cnnsweep.evaluation.test_time import tta_names, untrained_note, with_tta, written_tta
 from cnnsweep.evaluation.wrong_images import MOST_PICTURES
+from cnnsweep.formatting.weights import notes_on_weights
 from cnnsweep.losses.base import Loss, make_evaluation_loss
 from cnnsweep.models.build import memory_order
 from cnnsweep.models.memory_format import in_order
@@ -45,6 +47,7 @@ class EvaluationOptions:
         loading: called with the progress of loading and of long computations: (activity, done, total).
         metrics: metrics to measure in addition to those of the sweep.
         most_wrong: maximum number of misclassified images to name; at most 24 are kept as pictures.
+        tta: test-time augmentation: flip, vertical_flip or both joined with +.
     """
 
     data_root: Path
@@ -54,6 +57,7 @@ class EvaluationOptions:
     loading: Callable[[str, int, int], None] | None = None
     metrics: Sequence[Choice] = ()
     most_wrong: int = MOST_PICTURES
+    tta: str | None = None
 
 
 def evaluate_checkpoint(path: Path, options: EvaluationOptions) -> Evaluation:
@@ -99,6 +103,7 @@ def _chosen(results: Results) -> Trial:
 
 def _evaluate(weights_files: Sequence[Path], options: EvaluationOptions) -> list[Evaluation]:
     """Measure checkpoints of one sweep; the data are loaded once."""
+    tta_names(options.tta)  # refused before the slow loading of data
     if options.split not in SPLITS:
         raise UsageError(f"--split: found '{options.split}', allowed are {', '.join(SPLITS)}")
     device = choose_device(options.device)
@@ -109,7 +114,8 @@ def _evaluate(weights_files: Sequence[Path], options: EvaluationOptions) -> list
         about = describe(weights_file, checkpoint.description, options.data_root, allow_code=options.allow_code)
         model = restore_model(weights_file, checkpoint.weights, about)  # before the slow loading of data
         if dataset is None:
-            dataset = load_dataset(about.dataset, options.data_root, options.loading)
+            chosen = replace(about.dataset, subset=about.split.subset)
+            dataset = load_dataset(chosen, options.data_root, options.loading, seed=about.split.seed)
         check_fit(weights_file, about, dataset)
         evaluations.append(_evaluate_one(weights_file, about, model, dataset, options, device))
     return evaluations
@@ -127,7 +133,7 @@ def _evaluate_one(
     if not len(positions):
         raise DataError(f"{dataset.name}: its {IMAGES[options.split].removesuffix(' images')} part has no images")
     order = memory_order(about.model, about.image_shape, len(about.classes), device)
-    model = in_order(model, order, device)
+    model = with_tta(in_order(model, order, device), len(about.classes), options.tta)
     loss = _loss(weights_file, about)
     measured = LabelModel(model, about.pixels, tuple(dataset.classes), device, loss, order)
     metrics, most_wrong = (*about.metrics, *options.metrics), max(options.most_wrong, MOST_PICTURES)
@@ -160,7 +166,8 @@ def _evaluate_one(
         classes=dataset.classes,
         params=about.params,
         objective=about.metric,
-        notes=_notes(about, dataset, options.split),
+        notes=_notes(about, dataset, options),
+        tta=written_tta(options.tta),
     )
 
 
@@ -171,8 +178,9 @@ def _loss(path: Path, about: Description) -> Loss:
         raise CheckpointError(f"{path}: its loss cannot be built ({error})") from error
 
 
-def _notes(about: Description, dataset: Dataset, split: str) -> list[str]:
-    notes = []
+def _notes(about: Description, dataset: Dataset, options: EvaluationOptions) -> list[str]:
+    split, untrained = options.split, untrained_note(about.params, options.tta)
+    notes = [*([] if untrained is None else [untrained]), *notes_on_weights(about.weights)]
     if about.fingerprint is not None and about.fingerprint == dataset.fingerprint_before:
         notes.append("when this checkpoint was trained, the data set's own validation part was not held out yet")
     elif about.fingerprint != dataset.fingerprint:

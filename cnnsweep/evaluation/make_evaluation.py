@@ -21,11 +21,13 @@ def make_evaluation(
     params: Mapping[str, Any],
     objective: str | None,
     notes: Sequence[str] = (),
+    tta: str | None = None,
 ) -> Evaluation:
     """Return the evaluation of a run from what was measured.
 
     Args:
         objective: the metric by which the sweep selects; None if unknown.
+        tta: test-time augmentation; None without any.
     """
     unknown = [f"{name} has no value here: {reason}" for name, reason in found.missing.items()]
     ends = {LOSS: found.loss_interval, **{name: one.interval for name, one in found.metrics.items()}}
@@ -37,6 +39,7 @@ def make_evaluation(
         "loss": found.loss,
         "classes": tuple(classes),
         "params": params,
+        "tta": tta,
         "notes": (*notes, *unknown),
         "wrong": found.wrong,
         "metrics": {name: one.value for name, one in found.metrics.items()},

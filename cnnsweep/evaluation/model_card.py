@@ -30,17 +30,26 @@ from cnnsweep.field_types import mistake
 from cnnsweep.metrics.base import METRICS
 from cnnsweep.plugins import is_reference
 from cnnsweep.training.data_module import DataModule
-from cnnsweep.types import CROSS_ENTROPY, Choice, DatasetChoice, ModelChoice, Run
+from cnnsweep.types import CROSS_ENTROPY, PLAIN, Choice, DatasetChoice, ModelChoice, Run
+
+
+def _is_subset(value: float | None) -> bool:
+    return value is None or 0 < value < 1 or (isinstance(value, int) and value >= 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Split of the training images: a held-out share or number, or one of several folds."""
+    """Split of the training images: a held-out share or number, or one of several folds.
+
+    Attributes:
+        subset: the images that are split, as a share or a number; None for all.
+    """
 
     validation: Annotated[Number, Field(ge=0)]
     seed: Annotated[Whole, Field(ge=0)]
     folds: Whole | None = None
     fold: Whole | None = None
+    subset: Annotated[Number | None, Must("a share below 1, or a number of images", _is_subset)] = None
 
     @property
     def is_possible(self) -> bool:
@@ -94,6 +103,7 @@ class Description:
         metrics: those recorded beside loss and accuracy; without those of the user's own code, unless it is allowed.
         labels: the number of labels that an image may have.
         metric: the one by which the sweep selects; None in older checkpoints.
+        weights: plain, or the average that the weights are: ema, swa.
     """
 
     run: str
@@ -111,6 +121,7 @@ class Description:
     metrics: Annotated[tuple[Annotated[Choice, _as(Choice)], ...], FailFast(), null_as(())] = ()
     labels: Literal["one", "several"] = "one"
     metric: str | None = None
+    weights: Literal["plain", "ema", "swa"] = PLAIN
 
     @property
     def is_multi_label(self) -> bool:
@@ -142,6 +153,7 @@ def make_model_card(spec: SweepSpec, dataset: Dataset, task: DataModule, run: Ru
             "seed": spec.seed,
             "folds": spec.folds,
             "fold": run.fold,
+            **({} if spec.dataset_choice.subset is None else {"subset": spec.dataset_choice.subset}),
         },
         "precision": spec.precision,
         **(

@@ -17,6 +17,7 @@ from cnnsweep.errors import CheckpointError, DataError
 from cnnsweep.evaluation.find_checkpoint import find_checkpoint
 from cnnsweep.evaluation.model_card import Description, describe
 from cnnsweep.evaluation.restore import restore_model
+from cnnsweep.evaluation.test_time import with_tta, written_tta
 from cnnsweep.evaluation.thresholds import Thresholds, stored_thresholds
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.models.build import memory_order
@@ -39,11 +40,13 @@ class PredictionOptions:
         invert: turn dark into bright first.
         allow_code: import the code that the checkpoint names; code can do anything, so this needs the user's
             permission.
+        tta: test-time augmentation: flip, vertical_flip or both joined with +.
     """
 
     device: str = "auto"
     invert: bool = False
     allow_code: bool = False
+    tta: str | None = None
 
 
 class Predictor:
@@ -62,6 +65,7 @@ class Predictor:
         Raises:
             CnnSweepError: checkpoint or device is missing or does not fit.
         """
+        tta = written_tta(options.tta)
         weights_file = find_checkpoint(path)
         # The data set is not opened, so a checkpoint may name any folder of images.
         anywhere = Path(Path.cwd().anchor)
@@ -73,7 +77,7 @@ class Predictor:
         self._options = options
         self._device = choose_device(options.device)
         self.thresholds: Thresholds | None = (
-            stored_thresholds(weights_file, self.about) if self.about.is_multi_label else None
+            stored_thresholds(weights_file, self.about, tta) if self.about.is_multi_label else None
         )
         model = restore_model(weights_file, checkpoint.weights, self.about).eval()
         about = self.about
@@ -94,7 +98,8 @@ class Predictor:
                 f"images: found {str(images.dtype).removeprefix('torch.')} of {tuple(images.shape)}, allowed is uint8 "
                 f"of (N, {shape}), as the model {self.about.run} was trained on"
             )
-        model = LogitsModel(self.model, len(self.about.classes))
+        classes = len(self.about.classes)
+        model = with_tta(LogitsModel(self.model, classes), classes, self._options.tta)
         logits = predict_logits(model, images, self.about.pixels, self._device, self._order)
         return logits.sigmoid() if self.about.is_multi_label else logits.softmax(1)
 

@@ -44,6 +44,7 @@ def note_tests(
                 "refit": refit,
                 "metrics": dict(one.metrics),
                 "intervals": {name: list(ends) for name, ends in one.known_intervals.items()},
+                **({} if one.tta is None else {"tta": one.tta}),
             }
             for one in tested
             # Weights elsewhere name their run only in their own header.

@@ -23,6 +23,7 @@ class _Stored:
     run: str
     classes: Names
     epoch: Whole | None = None
+    tta: str | None = None
     thresholds: Annotated[tuple[Annotated[Number, Field(ge=0, le=1)], ...], FailFast(), null_as(())] = ()
 
 
@@ -41,8 +42,12 @@ class Thresholds:
     note: str | None = None
 
 
-def stored_thresholds(weights_file: Path, about: Description) -> Thresholds:
-    """Return the thresholds in the `evaluation.json` beside a checkpoint, if it is about the same weights."""
+def stored_thresholds(weights_file: Path, about: Description, tta: str | None = None) -> Thresholds:
+    """Return the thresholds in the `evaluation.json` beside a checkpoint, if it is about the same weights.
+
+    Args:
+        tta: test-time augmentation, with which they must have been chosen.
+    """
     file = RunPaths(weights_file.parent).evaluation
     default = (DEFAULT_THRESHOLD,) * len(about.classes)
     usual = f"thresholds are {DEFAULT_THRESHOLD}"
@@ -56,4 +61,7 @@ def stored_thresholds(weights_file: Path, about: Description) -> Thresholds:
     is_its_own = (stored.run, stored.epoch, stored.classes) == (about.run, about.epoch, about.classes)
     if not is_its_own or len(stored.thresholds) != len(about.classes):
         return Thresholds(default, f"{usual}, since {safe_text(file)} has none for these weights; {hint}")
+    if stored.tta != tta:
+        how = [f"with tta {safe_text(one)}" if one else "without tta" for one in (stored.tta, tta)]
+        return Thresholds(default, f"{usual}, since they were chosen {how[0]} and are used {how[1]}; {hint}")
     return Thresholds(stored.thresholds)

@@ -121,6 +121,7 @@ class ExecutorSetup:
         code: references, such as `file.py:Name`, to the user's models and components, which workers import.
         dataset: the data set, for workers that read it themselves; None if it is not needed.
         fingerprint: of the data set.
+        seed: the sweep's, which draws a subset.
         slots_before: the number of slots of the previous command; None for the first.
     """
 
@@ -133,6 +134,7 @@ class ExecutorSetup:
     code: tuple[str, ...] = ()
     dataset: DatasetChoice | None = None
     fingerprint: str = ""
+    seed: int = 0
     slots_before: int | None = None
 
 

@@ -71,6 +71,7 @@ def open_executor(
         code=code_references(spec, runs),
         dataset=spec.dataset_choice,
         fingerprint=dataset.fingerprint,
+        seed=spec.seed,
         slots_before=history.groups[-1].conditions.get("places", 1) if history.groups else None,
     )
     with closing(ExecutorFactory(config, setup)) as executors:

@@ -49,7 +49,7 @@ class Ray(ExecutorConfig, name="ray"):
     def _options(self, setup: ExecutorSetup) -> RayOptions:
         data, code = None, setup.code
         if self.node_data is not None and setup.dataset is not None:
-            data = NodeData(setup.dataset, self.node_data, setup.fingerprint)
+            data = NodeData(setup.dataset, self.node_data, setup.fingerprint, setup.seed)
             code = (*code, setup.dataset.name)
         return RayOptions(
             address=self.address,

@@ -15,11 +15,13 @@ class NodeData:
     Attributes:
         folder: its data root.
         fingerprint: its required fingerprint.
+        seed: the sweep's, which draws a subset.
     """
 
     choice: DatasetChoice
     folder: Path
     fingerprint: str
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ def load(objects: Sequence[Any], device: str, threads: int) -> DataModule:
 def _from_disk(data: NodeData) -> ImageSet:
     if not data.folder.is_dir():
         raise DataError(f"--node-data: no folder {data.folder} on this node; put the data sets there")
-    dataset = load_dataset(data.choice, data.folder)
+    dataset = load_dataset(data.choice, data.folder, seed=data.seed)
     if dataset.fingerprint != data.fingerprint:
         raise DataError(
             f"--node-data: {data.choice.name} in {data.folder} on this node is not the data set of the sweep (its "

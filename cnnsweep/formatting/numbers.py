@@ -7,6 +7,7 @@ from typing import Any
 
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.metrics.names import ACCURACY, is_on_validation, range_of, without_prefix
+from cnnsweep.types import OR_NONE
 
 UNKNOWN = "–"
 _PARTING = frozenset("[]{},:'\"")
@@ -136,7 +137,7 @@ def _reads_as_another_value(text: str) -> bool:
 
 def is_unused(name: str, value: Any) -> bool:
     """True if a run does not use a hyperparameter, such as the momentum of an optimizer without one."""
-    return value is None and name != "grad_clip"  # there `none` is a value: no clipping
+    return value is None and name not in OR_NONE
 
 
 def trials_text(settings: Mapping[str, Any], names: Iterable[str], separator: str = " ") -> str:

@@ -14,10 +14,10 @@ from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import UNKNOWN, metric_text
 from cnnsweep.html.chart import Chart, DataTable, View
 from cnnsweep.html.markup import embedded_json, many_lines, text
-from cnnsweep.html.next_steps import next_steps
 from cnnsweep.html.reproduce import environment_facts, frozen_spec, reproducing_command
 from cnnsweep.html.run_table import run_table
 from cnnsweep.html.summary import best_words, other_words, significance_sentence, swept_words, varied_rows
+from cnnsweep.report.next_steps import next_steps
 from cnnsweep.report.trials_table import tie_legend
 
 TRIALS_SHOWN = 10

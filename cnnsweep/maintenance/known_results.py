@@ -91,6 +91,7 @@ def _sweep_event(
         **{name: sweep[name] for name in _FACTS},
         "fingerprint": fingerprint,
         "normalize": dataclasses.asdict(spec.dataset_choice.normalize),
+        **({} if spec.dataset_choice.subset is None else {"subset": spec.dataset_choice.subset}),
         "overrides": [],
         "former": former,
         **{name: sweep.get(name) for name in ("validation_images", "largest_class")},

@@ -127,7 +127,7 @@ def _remake_best(check: RunCheck) -> bool:
     selected = check.selected
     if last is None or selected is None or last.record.epoch != selected.epoch:
         return False
-    weights = on_cpu(last.weights)
+    weights = on_cpu(last.chosen_weights)
     digest = weights_digest(weights)
     if check.run.best_weights.get(selected.epoch) != digest:
         return False

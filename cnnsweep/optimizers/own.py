@@ -41,9 +41,8 @@ def checked_arguments(make: Callable[..., Any], reference: str) -> Arguments:
     """
     arguments = arguments_of(make, 1)
     if not arguments.can_take(1):
-        raise UsageError(
-            f"{defined_at(make)}optimizer {PurePath(reference).name}: {refused_signature(make, 'params, lr, ...')}"
-        )
+        problem = refused_signature(make, "params, lr, ...")
+        raise UsageError(f"{defined_at(make)}optimizer {PurePath(reference).name}: {problem}")
     if LR not in arguments.defaults and not arguments.takes_any:
         raise UsageError(f"optimizer {reference}: takes no argument 'lr', so the learning rate would have no effect")
     return arguments

@@ -11,7 +11,9 @@ from typing import Any
 
 from cnnsweep.schedules.base import depends_on_length
 from cnnsweep.storage.atomic_files import to_json
-from cnnsweep.types import ModelChoice, Run, RunGroup, Trajectory, even_sizes
+from cnnsweep.types import Hyperparameters, ModelChoice, Run, RunGroup, Trajectory, even_sizes
+
+_OF_STEPS = {"accumulate": 1, "drop_last": False, "freeze_bn": False}  # the same for all runs of a program
 
 
 def runs_of_a_kind(
@@ -19,9 +21,9 @@ def runs_of_a_kind(
 ) -> list[list[Trajectory]]:
     """Return the runs that may train together, by batch key, in order of first appearance.
 
-    Runs have one batch key if they have equal models except for dropout, equal batch size and fold, and have trained
-    the same number of epochs; optimizers may differ. Runs with the same batches are neighbours, so that they can share
-    them.
+    Runs have one batch key if they have equal models except for dropout, equal batch size, `accumulate`, `drop_last`,
+    `freeze_bn` and fold, and have trained the same number of epochs; optimizers may differ. Runs with the same batches
+    are neighbours, so that they can share them.
 
     Args:
         epochs_done: by run id; missing for a run that has not started.
@@ -45,7 +47,10 @@ def family(run: Run) -> str:
     """
     arguments = {name: value for name, value in run.model.arguments.items() if not _is_probability(name)}
     model = _model_key(dataclasses.replace(run.model, arguments=arguments))
-    return hashlib.sha256(to_json([model, run.hyperparameters.batch_size]).encode()).hexdigest()[:16]
+    h = run.hyperparameters
+    # The journal has hashes of this text: values that are added later enter only where they differ from the defaults.
+    later = {name: getattr(h, name) for name, default in _OF_STEPS.items() if getattr(h, name) != default}
+    return hashlib.sha256(to_json([model, h.batch_size, *filter(None, [later])]).encode()).hexdigest()[:16]
 
 
 def by_exact_model(members: Sequence[Trajectory]) -> list[list[Trajectory]]:
@@ -61,9 +66,14 @@ def trajectories(runs: Sequence[Run]) -> list[Trajectory]:
     same: dict[Any, list[Run]] = {}
     for run in runs:
         h = run.hyperparameters
-        key = h if depends_on_length(h.schedule) else dataclasses.replace(h, epochs=0)
+        key = h if is_of_one_length(h) else dataclasses.replace(h, epochs=0)
         same.setdefault((_model_key(run.model), run.fold, key), []).append(run)
     return [tuple(sorted(members, key=lambda run: run.hyperparameters.epochs)) for members in same.values()]
+
+
+def is_of_one_length(h: Hyperparameters) -> bool:
+    """True if runs that differ in `epochs` alone do not have the same weights after each epoch."""
+    return depends_on_length(h.schedule) or h.swa is not None
 
 
 def split_evenly(members: Sequence[Trajectory], size: int, threads: int = 1) -> list[RunGroup]:

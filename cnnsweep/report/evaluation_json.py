@@ -53,6 +53,7 @@ def evaluation_file(evaluation: Evaluation) -> str:
         **({"metrics": dict(evaluation.metrics)} if evaluation.metrics else {}),
         "intervals": evaluation.known_intervals,
         "baseline": dict(evaluation.baselines),
+        **_tta(evaluation),
     }
     return to_json(content) + "\n"
 
@@ -67,6 +68,7 @@ def _to_mapping(evaluation: Evaluation) -> dict[str, Any]:
         "epoch": evaluation.epoch,
         "settings": dict(evaluation.params),
         "split": evaluation.split,
+        **_tta(evaluation),
         "images": evaluation.images,
         "metric": evaluation.decides,
         "loss": evaluation.loss,
@@ -85,6 +87,10 @@ def _to_mapping(evaluation: Evaluation) -> dict[str, Any]:
         "wrong": [_wrong(one) for one in evaluation.wrong],
         "notes": list(evaluation.notes),
     }
+
+
+def _tta(evaluation: Evaluation) -> dict[str, Any]:
+    return {} if evaluation.tta is None else {"tta": evaluation.tta}
 
 
 def _tables(evaluation: Evaluation) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from cnnsweep.analysis.results import RunResult
 from cnnsweep.formatting.numbers import UNKNOWN, count_text
-from cnnsweep.types import RunStatus
+from cnnsweep.formatting.weights import weights_words
+from cnnsweep.types import PLAIN, RunStatus
 
 
 def run_epochs_words(run: RunResult) -> str:
@@ -13,8 +14,12 @@ def run_epochs_words(run: RunResult) -> str:
 
 
 def in_epoch_words(run: RunResult) -> str:
-    """Return the best epoch of a run: `in epoch 37 of 40`, or `in epoch 2 (2 of 40 epochs done)` before its end."""
+    """Return the best epoch of a run: `in epoch 37 of 40`, or `in epoch 2 (2 of 40 epochs done)` before its end.
+
+    Averaged weights are named behind it.
+    """
     best = run.best_epoch or UNKNOWN
+    averaged = "" if run.weights == PLAIN else f", with {weights_words(run.weights)}"
     if run.status is RunStatus.FINISHED or run.epochs_planned is None:
-        return f"in epoch {best} of {run.epochs_done}"
-    return f"in epoch {best} ({run_epochs_words(run)} done)"
+        return f"in epoch {best} of {run.epochs_done}{averaged}"
+    return f"in epoch {best} ({run_epochs_words(run)} done){averaged}"

@@ -6,49 +6,40 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from cnnsweep.analysis import chart_learning
-from cnnsweep.analysis.axes import has_replicates, trial_axes
-from cnnsweep.analysis.baseline import baselines_words, caution_words, few_images_words, unpraised_words
+from cnnsweep.analysis.axes import has_replicates
+from cnnsweep.analysis.baseline import caution_words
 from cnnsweep.analysis.chart_cost import cost_charts
 from cnnsweep.analysis.chart_effects import effects_chart, noise_words
 from cnnsweep.analysis.chart_importance import importance_chart, interaction_chart
 from cnnsweep.analysis.chart_learning import LearningChart, learning_charts
 from cnnsweep.analysis.chart_stopping import saving_words, stopping_chart
 from cnnsweep.analysis.importance import NEEDS_OPTUNA, importance
-from cnnsweep.analysis.intervals import mean_text
-from cnnsweep.analysis.results import Results, RunResult
+from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.significance import short_significance_words
 from cnnsweep.analysis.summary import time_words
-from cnnsweep.analysis.test_results import tested, tests_by_trial
-from cnnsweep.analysis.ties import tie_words
+from cnnsweep.analysis.test_results import tested
 from cnnsweep.analysis.trials import (
     Trial,
-    best_of,
-    chosen_trial,
     group_trials,
-    replicate_words,
 )
 from cnnsweep.formatting.class_counts import class_lines
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import (
-    UNKNOWN,
     count_text,
-    metric_text,
     trial_text,
-    trials_text,
 )
-from cnnsweep.metrics.names import in_a_line, is_on_validation
+from cnnsweep.metrics.names import is_on_validation
 from cnnsweep.metrics.objective import BEST, LAST
-from cnnsweep.progress.live_table import BEST_STYLE
+from cnnsweep.report.best_trial import print_best
 from cnnsweep.report.cost_table import cost_tables
 from cnnsweep.report.curves import COLOURS, Curve, Plot, draw_side_by_side
 from cnnsweep.report.effects_table import effects_table
 from cnnsweep.report.failures import print_failures
 from cnnsweep.report.former_runs import print_former
 from cnnsweep.report.importance_table import share_bars
-from cnnsweep.report.key_values import print_fact, print_list, quoted
+from cnnsweep.report.key_values import print_fact, quoted
 from cnnsweep.report.metrics_table import MOST_PLOTS, PLOTS_LEFT_OUT
 from cnnsweep.report.ranking import counts_words, ranking
-from cnnsweep.report.run_status import in_epoch_words, run_epochs_words
 from cnnsweep.report.stopping import stopping_table
 from cnnsweep.report.trial import render_run
 from cnnsweep.report.trials_table import trials_table
@@ -190,67 +181,6 @@ def _search_words(results: Results) -> str:
     if results.sweep.folds:
         parts.append(f"cross-validation in {count_text(results.sweep.folds, 'fold')}")
     return f" ({'; '.join(parts)})" if parts else ""
-
-
-def print_best(results: Results, trials: Sequence[Trial], console: Console) -> None:
-    """Print the best trial in words, its checkpoint, and the command that tests it."""
-    console.print()
-    trial = chosen_trial(results, trials)
-    if trial is None:
-        goes_on = any(not run.status.is_final for run in results.runs)
-        console.print(Text("No run has a metric yet." if goes_on else "No run has a metric to rank by.", "magenta"))
-        return
-    sweep = results.sweep
-    run = best_of(results, trial)
-    axes = trial_axes(results)
-    names = axes or [name for name in sweep.hyperparameters if run.params[name] is not None]
-    known = {name: value for name, value in run.params.items() if name in trial.params}
-    unpraised = unpraised_words(results, trials)
-    if unpraised is not None:
-        console.print(Text(unpraised, "magenta"))
-    label, style = ("best", BEST_STYLE) if unpraised is None else ("first", "")
-    print_fact(console, label, trials_text(known, names, ", ") or safe_text(run.name), style)
-    figures = [f"{metric} {metric_text(metric, run[metric])}" for metric in _metric_first(results, run)]
-    figures[-1] += f" {_epoch_words(results, run)}"
-    if len(trial.runs) > 1:
-        print_fact(console, "", _mean_words(results, trial))
-    print_list(console, "best run" if len(trial.runs) > 1 else "", figures)
-    _print_baseline(results, trial, console)
-    if (tie := tie_words(results, trials)) is not None and unpraised is None:
-        print_fact(console, "tied", tie)
-    if run.checkpoint:
-        print_fact(console, "checkpoint", safe_text(results.folder / run.checkpoint))
-        if trial.trial_id not in tests_by_trial(results):
-            print_fact(console, "test it", f"cnnsweep evaluate {quoted(results.folder)}")
-
-
-def _print_baseline(results: Results, trial: Trial, console: Console) -> None:
-    """Print what a constant answer reaches, and a lead over it that may be luck."""
-    if (words := baselines_words(results)) is not None:
-        print_fact(console, "baseline", words)
-    if (few := few_images_words(results, None if trial.estimate is None else trial.estimate.mean)) is not None:
-        print_fact(console, "", few, "magenta")
-
-
-def _mean_words(results: Results, trial: Trial) -> str:
-    metric, found = results.sweep.objective.metric, trial.estimate
-    if found is None:
-        return f"{metric} {UNKNOWN}"
-    of = f", mean of {replicate_words(trial.figures)}" if found.count > 1 else f" of {count_text(found.count, 'run')}"
-    return f"{metric} {mean_text(metric, found)}{of}"
-
-
-def _epoch_words(results: Results, run: RunResult) -> str:
-    scope = results.sweep.objective.scope
-    if scope in (BEST, LAST):
-        return in_epoch_words(run)
-    return f"as {scope} of {run_epochs_words(run)}"
-
-
-def _metric_first(results: Results, run: RunResult) -> list[str]:
-    """Return the names of the measured metrics for a line, the deciding one first."""
-    measured = [metric for metric in results.sweep.recorded if run[metric] is not None]
-    return in_a_line(measured, results.sweep.objective.metric)
 
 
 def learning_plots(charts: Sequence[LearningChart], width: int) -> RenderableType | None:

@@ -36,7 +36,8 @@ class BestCheckpoint:
     """A run's best weights with everything that is needed to use them.
 
     `description` holds, as plain JSON values: run, run_id, epoch, metrics of that epoch, model, image_shape, classes,
-    pixels (mean, std), dataset, split, precision, the version of cnnsweep, and the digest of the weights.
+    pixels (mean, std), dataset, split, precision, the version of cnnsweep, and the digest of the weights; `weights`,
+    ema or swa, where they are an average.
     """
 
     description: Mapping[str, Any]

@@ -30,7 +30,7 @@ from cnnsweep.storage.paths import RunPaths
 from cnnsweep.storage.read_limited import read_bounded
 from cnnsweep.storage.rows import record_from_row, row_from_record
 from cnnsweep.storage.safetensors_files import header_text, read_safetensors
-from cnnsweep.types import EpochRecord
+from cnnsweep.types import PLAIN, EpochRecord
 
 VERSION = 2  # 1 was the pickle
 _DESCRIPTION = "cnnsweep-last"  # the key in the safetensors header
@@ -43,14 +43,24 @@ _ZIP_OVERHEAD = 1 << 20  # bytes that a zip archive's members may be larger than
 class LastCheckpoint:
     """Resume point of a run: the epoch of `record`, weights and optimizer state.
 
+    The latter has the averages of the weights, where there are any, below their names.
+
     Attributes:
-        history: the metrics of all epochs up to there, from the journal; some schedules depend on them.
+        history: the metrics with the plain weights of all epochs up to there, from the journal; some schedules depend
+            on them.
     """
 
     record: EpochRecord
     weights: Mapping[str, Tensor]
     optimizer: Mapping[str, Any]
     history: tuple[Mapping[str, float | None], ...] = ()
+
+    @property
+    def chosen_weights(self) -> Mapping[str, Tensor]:
+        """The weights that count as the run's: the plain ones, or the average that the record names."""
+        if self.record.weights == PLAIN:
+            return self.weights
+        return {**self.weights, **self.optimizer[self.record.weights]["weights"]}
 
 
 def on_cpu(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

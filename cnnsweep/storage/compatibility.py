@@ -13,11 +13,13 @@ from cnnsweep.storage.state import SweepState
 # The metrics of two runs are comparable if these agree; all else may change between two commands on one folder.
 _MUST_AGREE = (
     *("name", "dataset", "fingerprint", "normalize", "validation", "folds", "seed", "metric", "mode", "scope"),
-    "precision",
+    *("precision", "subset"),
 )
 # By the key of a sampler's and a pruner's code: what its former version has decided.
 _STAYS = {"search": "trials that it has chosen stay", "early_stop": "runs that it has stopped stay stopped"}
-_SINCE = {"folds": None, "scope": BEST}  # what a journal from before these were written means
+_STAYS_BY_NAME = {"metrics": "measured epochs stay", "callbacks": "trained epochs stay"}
+# The meaning of a journal without these: it is from before they were written, or a subset is not used.
+_SINCE = {"folds": None, "scope": BEST, "subset": None}
 
 
 def refuse_other_sweep(
@@ -41,18 +43,18 @@ def refuse_other_sweep(
             )
         return
     # As JSON, since a tuple comes back from the journal as a list.
-    changed = [key for key in _MUST_AGREE if to_json(_before(history, key)) != to_json(facts[key])]
+    before = {key: _value(history.sweep, key) for key in _MUST_AGREE}
+    changed = [key for key in _MUST_AGREE if to_json(before[key]) != to_json(_value(facts, key))]
     if changed:
         raise FolderError(
             f"{paths.folder}: holds a sweep whose results cannot be compared with this one: "
-            f"{'; '.join(_difference(key, _before(history, key), facts[key], fingerprint_before) for key in changed)}. "
+            f"{'; '.join(_difference(key, before[key], _value(facts, key), fingerprint_before) for key in changed)}. "
             "Choose another folder with --out, give the sweep another name, or start over with --fresh"
         )
 
 
-def _before(history: SweepState, key: str) -> Any:
-    assert history.sweep is not None
-    return history.sweep.get(key, _SINCE[key]) if key in _SINCE else history.sweep[key]
+def _value(facts: Mapping[str, Any], key: str) -> Any:
+    return facts.get(key, _SINCE[key]) if key in _SINCE else facts[key]
 
 
 def _difference(key: str, before: Any, now: Any, fingerprint_before: str | None) -> str:
@@ -86,15 +88,15 @@ def has_other_spec(history: SweepState, facts: Mapping[str, Any]) -> bool:
 
 
 def _changed_code(last: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
-    """Return a line about each sampler, pruner or metric of the same name, but other code."""
+    """Return a line about each sampler, pruner, metric or callback of the same name, but other code."""
     before, now = last.get("code", {}), facts.get("code", {})
-    measured = before.get("metrics", {}), now.get("metrics", {})
-    changed = [name for name, code in measured[1].items() if measured[0].get(name, code) != code]
     decides = without_prefix(facts["metric"])
     lines = [
-        f"metrics: the code of {name} changed since the last time; "
-        + ("it decides, so all runs train again" if name == decides else "measured epochs stay")
-        for name in changed
+        f"{key}: the code of {name} changed since the last time; "
+        + ("it decides, so all runs train again" if (key, name) == ("metrics", decides) else stays)
+        for key, stays in _STAYS_BY_NAME.items()
+        for name, code in now.get(key, {}).items()
+        if before.get(key, {}).get(name, code) != code
     ]
     return lines + [
         f"{key}: the code of {facts[key]['method']} changed since the last time; {_STAYS[key]}"

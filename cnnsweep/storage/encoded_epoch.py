@@ -12,7 +12,7 @@ from cnnsweep.storage.best_weights import weights_digest
 from cnnsweep.storage.checkpoint import digest, encode_last, on_cpu
 from cnnsweep.storage.rows import event_from_record
 from cnnsweep.storage.state import SweepState
-from cnnsweep.types import EpochRecord, EpochReport
+from cnnsweep.types import PLAIN, EpochRecord, EpochReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class EncodedEpoch:
     """An epoch of a run before it is written: its journal event names the files that follow.
 
     Attributes:
-        weights: as `on_cpu` returns them; empty for an epoch that diverged.
+        weights: those that count as the run's, as `on_cpu` returns them; empty for an epoch that diverged.
         last: the last checkpoint; None for an epoch that diverged.
         is_best: the run's best weights are those of this epoch.
     """
@@ -39,6 +39,8 @@ def encode_epoch(report: EpochReport, history: SweepState) -> EncodedEpoch:
     is_sound = record.divergence is None
     weights = on_cpu(report.weights) if is_sound else {}
     last = encode_last(record, weights, report.optimizer) if is_sound else None
+    if is_sound and report.averaged is not None:
+        weights = on_cpu(report.averaged)
     selected = history.objective.selected([*history.runs[record.run_id].records, record])
     is_best = selected is not None and selected.epoch == record.epoch
     best_sha256 = weights_digest(weights) if is_best else None
@@ -55,4 +57,5 @@ def describe_epoch(report: EpochReport) -> str:
     """Return the line of an epoch in the run's log."""
     record = report.record
     values = [f"{name} {value:.6g}" for name, value in measured_metrics(record).items()]
-    return f"epoch {record.epoch}: {', '.join(values)}, {record.epoch_duration:.2f} s"
+    weights = "" if record.weights == PLAIN else f" with the {record.weights} of the weights"
+    return f"epoch {record.epoch}: {', '.join(values)}{weights}, {record.epoch_duration:.2f} s"

@@ -7,6 +7,7 @@ from typing import Any
 
 from cnnsweep.metrics.names import STANDARD, info_of, is_metric_name, recorded_names
 from cnnsweep.storage.paths import is_folder_name
+from cnnsweep.types import PLAIN, WEIGHTS
 
 _NUMBER = (int, float)
 _VALUE = (int, float, type(None))
@@ -27,7 +28,7 @@ _FIELDS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
             "code?": dict,
         },
         **dict.fromkeys(("validation_images?", "largest_class?"), (int, type(None))),
-        **{"classes?": list, "counts?": dict, "baselines?": dict, "labels?": str},
+        **{"subset?": _NUMBER, "classes?": list, "counts?": dict, "baselines?": dict, "labels?": str},
     },
     "run": {
         **{"run": str, "name": str, "settings": dict, "parameters": int, "configuration?": str},
@@ -38,7 +39,7 @@ _FIELDS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "epoch": {
         **{"run": str, "epoch": int, "steps": int, "lr": _VALUE, "checkpoint": _TEXT_OR_NONE, "best?": _TEXT_OR_NONE},
         **dict.fromkeys(STANDARD, _VALUE),
-        "metrics?": dict,
+        **{"metrics?": dict, "weights?": str, "others?": dict},
         **{"epoch_duration": _NUMBER, "run_duration": _NUMBER, "divergence": _TEXT_OR_NONE},
     },
     "judged": {"verdicts": list},
@@ -49,7 +50,7 @@ _FIELDS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "tested": {
         **dict.fromkeys(("run", "configuration", "split"), str),
         **{"accuracy": _NUMBER, "loss": _VALUE, "images": int, "correct": int, "refit": bool},
-        **{"metrics?": dict, "intervals?": dict},
+        **{"metrics?": dict, "intervals?": dict, "tta?": str},
     },
 }
 
@@ -83,6 +84,7 @@ def check_event(event: Mapping[str, Any]) -> None:
     elif kind == "epoch":
         if not all(isinstance(value, _VALUE) and value is not True for value in event.get("metrics", {}).values()):
             raise ValueError("'metrics' are no numbers")
+        _check_weights(event.get("weights", PLAIN), event.get("others", {}))
     elif kind == "run" and not is_folder_name(event["name"]):
         raise ValueError("the run's name is not that of a folder")
     elif kind == "asked":
@@ -97,6 +99,14 @@ def _check_metrics(metrics: list[Any]) -> None:
         _check(metric, {"name": str, **flags})
         if not is_metric_name(metric["name"]):
             raise ValueError("a metric's name is none")
+
+
+def _check_weights(weights: str, others: Mapping[str, Any]) -> None:
+    if weights not in WEIGHTS or not others.keys() <= set(WEIGHTS) - {weights}:
+        raise ValueError("there are no such weights")
+    for values in others.values():
+        if not isinstance(values, dict) or not all(isinstance(v, _VALUE) and v is not True for v in values.values()):
+            raise ValueError("'others' are no numbers")
 
 
 def _check_labels(event: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from cnnsweep.storage.atomic_files import replace_file, to_json
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.run_state import RunState
 from cnnsweep.storage.state import SweepState
-from cnnsweep.types import EpochRecord, RunStatus
+from cnnsweep.types import PLAIN, EpochRecord, RunStatus
 
 VERSION = 1
 _DURATIONS = ("epoch_duration", "run_duration")
@@ -25,7 +25,7 @@ _STOP_FIELDS = ("epoch", "value", "threshold", "compared", "rule")
 _MOST_TIME = 0.01  # the share of the time that goes into tables while a sweep runs
 TEST_FIELDS = ("run", "configuration", "split", "accuracy", "loss", "images", "correct", "time", "refit")
 LABEL_FIELDS = ("classes", "counts", "baselines", "labels")
-_LATER_TEST_FIELDS = ("metrics", "intervals")  # earlier journals do not have them
+_LATER_TEST_FIELDS = ("metrics", "intervals", "tta")  # earlier journals do not have them
 _FAILED = (RunStatus.DIVERGED, RunStatus.FAILED)
 
 
@@ -204,6 +204,7 @@ def _run_row(paths: SweepPaths, history: SweepState, run: RunState, hyperparamet
         "checkpoint": str(weights.relative_to(paths.folder)) if best is not None and weights.exists() else None,
         "stop": _stop(history, run),
         "in_file": run.id not in history.former,
+        **({} if best is None else _weights(best)),
         **{name: run.params.get(name) for name in hyperparameters},
     }
 
@@ -224,7 +225,12 @@ def epoch_row(run: str, record: EpochRecord, metrics: Sequence[str], params: Map
     """Return a row of `results.csv`: of a run by its name, with its values of hyperparameters."""
     measured = {name: record[name] for name in metrics}
     durations = {"epoch_duration": record.epoch_duration, "run_duration": record.run_duration}
-    return {"run": run, "epoch": record.epoch, **measured, **durations, **params}
+    return {"run": run, "epoch": record.epoch, **measured, **durations, **_weights(record), **params}
+
+
+def _weights(record: EpochRecord) -> dict[str, str]:
+    """Return the weights that count as the run's; nothing for a run without averages."""
+    return {"weights": record.weights} if record.others or record.weights != PLAIN else {}
 
 
 def _columns(runs: Any) -> list[str]:

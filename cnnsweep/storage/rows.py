@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from cnnsweep.metrics.names import ALWAYS, STANDARD
-from cnnsweep.types import EpochRecord, FailureKind, PruneDecision, Run, RunOutcome, RunStatus
+from cnnsweep.types import PLAIN, EpochRecord, FailureKind, PruneDecision, Run, RunOutcome, RunStatus
 
 
 def row_from_record(record: EpochRecord) -> dict[str, Any]:
@@ -25,7 +25,13 @@ def row_from_record(record: EpochRecord) -> dict[str, Any]:
     row["steps"] = record.steps
     row["divergence"] = record.divergence
     further = {name: value for name, value in metrics.items() if name not in STANDARD}
-    return {**row, "metrics": further} if further else row
+    if further:
+        row["metrics"] = further
+    if record.weights != PLAIN:
+        row["weights"] = record.weights
+    if record.others:
+        row["others"] = {name: dict(values) for name, values in record.others.items()}
+    return row
 
 
 def event_from_record(record: EpochRecord, checkpoint: str | None, best: str | None = None) -> dict[str, Any]:
@@ -65,6 +71,8 @@ def record_from_row(run_id: str, row: Mapping[str, Any]) -> EpochRecord:
         row["lr"],
         row["steps"],
         row["divergence"],
+        row.get("weights", PLAIN),
+        row.get("others", {}),
     )
 
 

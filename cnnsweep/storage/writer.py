@@ -34,7 +34,17 @@ from cnnsweep.storage.rows import event_from_decision, event_from_run
 from cnnsweep.storage.state import SweepState
 from cnnsweep.storage.trial_files import RunFiles
 from cnnsweep.storage.write_guard import WriteGuard
-from cnnsweep.types import EpochRecord, EpochReport, PruneDecision, Run, RunGroup, RunOutcome, RunStatus, end_words
+from cnnsweep.types import (
+    PLAIN,
+    EpochRecord,
+    EpochReport,
+    PruneDecision,
+    Run,
+    RunGroup,
+    RunOutcome,
+    RunStatus,
+    end_words,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -234,10 +244,10 @@ class SweepWriter(Callback):
             self._append({"event": "resumed", "run": run.id, "epoch": point.epoch})
         files.go_back(point.last, point.damaged)
         if point.last is not None and point.missing_best is not None:
-            self._save_best(run, point.missing_best, on_cpu(point.last.weights))
+            self._save_best(run, point.missing_best, on_cpu(point.last.chosen_weights))
         if point.last is None:
             return None
-        return dataclasses.replace(point.last, history=tuple(record.metrics for record in known.records))
+        return dataclasses.replace(point.last, history=tuple(record.plain_metrics for record in known.records))
 
     def _announcements(self, runs: Sequence[Run], parameters: Mapping[str, int]) -> list[Mapping[str, Any]]:
         """Return the events for runs that the journal does not know, or knows with other columns or without epochs."""
@@ -268,4 +278,5 @@ class SweepWriter(Callback):
 
     def _save_best(self, run: Run, selected: EpochRecord, weights: Mapping[str, Tensor]) -> None:
         about = {"run": run.name, "run_id": run.id, "epoch": selected.epoch, "figures": measured_metrics(selected)}
-        self._files(run).save_best(weights, {**about, **self._describe(run)})
+        averaged = {} if selected.weights == PLAIN else {"weights": selected.weights}
+        self._files(run).save_best(weights, {**about, **averaged, **self._describe(run)})

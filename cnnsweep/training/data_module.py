@@ -20,7 +20,8 @@ from cnnsweep.datasets.normalize import PixelNormalize, epoch_order, pixel_norma
 from cnnsweep.datasets.sampling import balanced_order, repeats
 from cnnsweep.errors import DataError, FusionError, ModelError
 from cnnsweep.metrics.base import describe_metrics
-from cnnsweep.metrics.names import recorded_names
+from cnnsweep.metrics.names import ACCURACY, on_validation, recorded_names
+from cnnsweep.metrics.objective import Objective
 from cnnsweep.models.build import memory_order
 from cnnsweep.training.check_augmentations import check_augmentations
 from cnnsweep.training.check_class_weights import check_classes
@@ -28,6 +29,12 @@ from cnnsweep.training.check_metric import check_metrics, metric_warnings
 from cnnsweep.training.last_batch import why_not_a_single_image
 from cnnsweep.training.metric_sums import MetricSums
 from cnnsweep.types import Choice, LabelCounts, Run, named_classes
+
+_USUAL = Objective(on_validation(ACCURACY), "max")
+NO_BATCH = (
+    "drop_last leaves no batch of {} training images, since batch_size is {}; take a smaller batch_size, or "
+    "drop_last: false"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,7 @@ class DataModule:
         parts: one for each fold, in order; a single one without k-fold.
         metrics: recorded metrics other than loss and accuracy.
         classes: names of the classes; empty for their numbers.
+        objective: the metric that decides; it chooses between a run's weights and their averages.
     """
 
     images: ImageSet
@@ -61,6 +69,7 @@ class DataModule:
     precision: str
     metrics: tuple[Choice, ...] = ()
     classes: tuple[str, ...] = ()
+    objective: Objective = _USUAL
 
     @classmethod
     def load(cls, spec: SweepSpec, dataset: Dataset, device: torch.device) -> DataModule:
@@ -78,7 +87,8 @@ class DataModule:
             FoldData(training, validation, pixel_normalize(spec.dataset_choice.normalize, images, training))
             for training, validation in splits
         )
-        data = cls(images, parts, len(dataset.classes), device, spec.precision, spec.metrics, dataset.classes)
+        about = spec.precision, spec.metrics, dataset.classes, spec.objective
+        data = cls(images, parts, len(dataset.classes), device, *about)
         check_metrics(spec, data.measured_labels, data.class_names)
         return data
 
@@ -139,12 +149,19 @@ class DataModule:
             `last_batch.py`.
         """
         images, batch_size = len(self.part(run).training), run.hyperparameters.batch_size
+        if run.hyperparameters.drop_last:
+            return None
         is_left_over = images > batch_size > 1 and images % batch_size == 1
         return self._why_not_a_single_image(run) if is_left_over else None
 
     def batch_lengths(self, run: Run) -> list[int]:
-        """Return the number of images in each batch of an epoch; the last may have fewer, or one more."""
+        """Return the number of images in each batch of an epoch; the last may have fewer, or one more.
+
+        With `drop_last` all have the same number.
+        """
         images, batch_size = len(self.part(run).training), run.hyperparameters.batch_size
+        if run.hyperparameters.drop_last:
+            return [batch_size] * (images // batch_size)
         lengths = [min(batch_size, images - start) for start in range(0, images, batch_size)]
         if self.why_last_image_joins(run) is not None:
             lengths[-2:] = [batch_size + 1]
@@ -214,17 +231,21 @@ def training_batches(task: DataModule, runs: Sequence[Run], epochs: Sequence[int
     Raises:
         DataError: the images cannot be read.
         FusionError: only some of their models can train on a single image.
-        ModelError: all batches have one image, and the network cannot train on that.
+        ModelError: all batches have one image, and the network cannot train on that; or there is no batch.
     """
     assert len({run.fold for run in runs}) == 1
     part = task.part(runs[0])
     task.refuse_single_images(runs[0])
     lengths = task.batch_lengths(runs[0])
+    if not lengths:
+        raise ModelError(NO_BATCH.format(len(part.training), runs[0].hyperparameters.batch_size))
     if any(task.batch_lengths(run) != lengths for run in runs[1:]):
         raise FusionError("an argument that should change only random draws also decides about training on one image")
     representatives = one_of_each_batch(list(zip(runs, epochs, strict=True)))
     orders = torch.stack([_positions(task, run, epoch) for run, epoch in representatives], 1)  # (images, G)
-    chunks, drawn = torch.split(orders, lengths), torch.split(_items(task, orders, representatives), lengths)
+    items_of_all = _items(task, orders, representatives)
+    count = sum(lengths)
+    chunks, drawn = torch.split(orders[:count], lengths), torch.split(items_of_all[:count], lengths)
     order = _order(task, runs)
     for step, (items, (images, labels)) in enumerate(zip(drawn, _read(task, chunks), strict=True)):
         augmented = _augmented(images, items, representatives, step)

@@ -33,9 +33,10 @@ def why_not_a_single_image(
     Args:
         label: of one image, (1,) or (1, classes).
     """
-    key = (to_json(dataclasses.asdict(run.model)), image_shape, num_classes, device, precision, label.ndim)
+    is_frozen = run.hyperparameters.freeze_bn
+    key = (to_json(dataclasses.asdict(run.model)), image_shape, num_classes, device, precision, label.ndim, is_frozen)
     if key not in _known:
-        # Depends only on the model, not on the first run that needs it.
+        # Depends only on the model and its frozen layers, not on the first run that needs it.
         run = dataclasses.replace(run, hyperparameters=dataclasses.replace(run.hyperparameters, seed=0))
         with kept_generators(device):
             why = _failure(label, run, image_shape, num_classes, device, precision)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -10,16 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from cnnsweep.losses.base import make_loss
+from cnnsweep.models.batch_norm import forget_statistics, freeze_batch_norm
 from cnnsweep.models.build import build_model, memory_order
 from cnnsweep.models.logits import logits_of
 from cnnsweep.models.memory_format import in_order
 from cnnsweep.optimizers.fused_step import RunOptimizer
 from cnnsweep.seeding import derive_seed, seed_step
+from cnnsweep.training.accumulation import WHOLE_STEP, StepPart
 from cnnsweep.training.failures import calls_a_model
 from cnnsweep.training.label_mix import LabelMix, mixed_mean
 from cnnsweep.training.metric_sums import Predictions
 from cnnsweep.training.precision import autocast, sum_dtype, weight_dtype
-from cnnsweep.types import Run
+from cnnsweep.training.weight_averages import WeightAverages, averaged_names, of_optimizer, with_average
+from cnnsweep.types import EMA, Run
 
 
 class Learner(Protocol):
@@ -30,10 +33,18 @@ class Learner(Protocol):
     that nothing waits for it.
     """
 
+    averages: WeightAverages | None  # of the weights, where a run has `ema`
+
     def train_step(
-        self, images: Tensor, labels: Tensor, rates: Sequence[float], seeds: Sequence[int], mix: LabelMix | None = None
+        self,
+        images: Tensor,
+        labels: Tensor,
+        rates: Sequence[float],
+        seeds: Sequence[int],
+        mix: LabelMix | None = None,
+        part: StepPart = WHOLE_STEP,
     ) -> tuple[Tensor, Predictions]:
-        """Update the weights by one batch.
+        """Update the weights by one batch, or add its gradient to those of the step that it is a part of.
 
         Args:
             images: (N, G·C, H, W) float32.
@@ -41,6 +52,7 @@ class Learner(Protocol):
             rates: each run's learning rate for this step.
             seeds: each run's seed for the draws of the forward pass, such as dropout.
             mix: the labels of the images that are mixed into these.
+            part: the batch's part in its optimizer step, the same for all runs.
 
         Returns:
             The mean loss of each run (K,) before the step, and the output behind it.
@@ -59,7 +71,10 @@ class Learner(Protocol):
         """Return the last step's gradients by parameter name."""
 
     def optimizer_state(self, position: int) -> Mapping[str, Any]:
-        """Return the stock optimizer's state dict, after `weights`, which switches it to evaluation."""
+        """Return the stock optimizer's state dict, after `weights`, which switches it to evaluation.
+
+        Where there is one, the average of the weights is in it below `ema`.
+        """
 
     def restore(self, position: int, weights: Mapping[str, Tensor], optimizer: Mapping[str, Any]) -> None:
         """Restore a run from a checkpoint."""
@@ -85,6 +100,8 @@ class SingleLearner:
         model = build_model(run.model, image_shape, num_classes, h.seed)
         self.dtype = weight_dtype(precision)
         model.train()  # all submodules, independent of the constructor
+        if h.freeze_bn:
+            freeze_batch_norm(model)
         self.order = memory_order(run.model, image_shape, num_classes, device)
         self.model: nn.Module = in_order(model, self.order, device, self.dtype)
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
@@ -96,25 +113,36 @@ class SingleLearner:
         self.evaluation_loss = loss.in_evaluation()
         self.precision = precision
         self._gradients: list[Tensor | None] = [None] * len(self.parameters)
+        self.averages = None if h.ema is None else WeightAverages([h.ema], self._averaged(), is_stacked=False)
 
     def train_step(
-        self, images: Tensor, labels: Tensor, rates: Sequence[float], seeds: Sequence[int], mix: LabelMix | None = None
+        self,
+        images: Tensor,
+        labels: Tensor,
+        rates: Sequence[float],
+        seeds: Sequence[int],
+        mix: LabelMix | None = None,
+        part: StepPart = WHOLE_STEP,
     ) -> tuple[Tensor, Predictions]:
         targets = labels[0]
         seed_step(self.device, seeds[0])
         self._set_training(True)
         self.optimizer.set_training(True)
-        for parameter in self.parameters:
-            parameter.grad = None
+        if part.is_first:
+            for parameter in self.parameters:
+                parameter.grad = None
         with autocast(self.device, self.precision):
             logits = logits_of(self.model(images.to(self.dtype, memory_format=self.order)), self.classes)
             if mix is None:
                 loss = self.mean_loss(logits, targets)
             else:
                 loss = mixed_mean(self.mean_loss, logits, targets, mix.others[0], mix.shares[0])
-        loss.backward()
-        self._gradients = [parameter.grad for parameter in self.parameters]
-        self.optimizer.step(self._gradients, rates[0])
+        (loss if part.share == 1 else loss * part.share).backward()
+        if part.is_last:
+            self._gradients = [parameter.grad for parameter in self.parameters]
+            self.optimizer.step(self._gradients, rates[0])
+            if self.averages is not None:
+                self.averages.update()
         return loss.detach()[None], Predictions(logits.detach()[None], labels)
 
     @torch.inference_mode()
@@ -126,6 +154,24 @@ class SingleLearner:
         scores = logits if self.precision == "fp64" else logits.float()
         losses = self.evaluation_loss.per_image(scores, labels)
         return losses.sum(dtype=sum_dtype(self.device))[None], Predictions(logits[None], labels[None])
+
+    def forget_statistics(self) -> bool:
+        """Prepare to estimate batch-norm statistics anew; False if the model has none."""
+        return forget_statistics(self.model)
+
+    @torch.no_grad()
+    def estimate_statistics(self, images: Tensor, seed: int) -> None:
+        """Add a batch to the batch-norm statistics."""
+        seed_step(self.device, seed)
+        self._set_training(True)
+        with autocast(self.device, self.precision):
+            self.model(images.to(self.dtype, memory_format=self.order))
+
+    def _averaged(self) -> Callable[[], Mapping[str, Tensor]]:
+        """Return what gives the present tensors of the average; a model may put new ones in place of its buffers."""
+        places = [(name, *name.rpartition(".")[::2]) for name in averaged_names(self.model)]
+        owners = [(name, self.model.get_submodule(owner), own) for name, owner, own in places]
+        return lambda: {name: getattr(owner, own) for name, owner, own in owners}
 
     def _set_training(self, training: bool) -> None:
         if self.model.training is not training:  # in every step it would cost as much as a small optimizer
@@ -143,12 +189,14 @@ class SingleLearner:
 
     def optimizer_state(self, position: int) -> Mapping[str, Any]:
         assert position == 0
-        return self.optimizer.state_dict()
+        return with_average(self.optimizer.state_dict(), self.averages, 0)
 
     def restore(self, position: int, weights: Mapping[str, Tensor], optimizer: Mapping[str, Any]) -> None:
         assert position == 0
         self.model.load_state_dict(weights)
-        self.optimizer.load_state_dict(optimizer)
+        self.optimizer.load_state_dict(of_optimizer(optimizer))
+        if self.averages is not None:
+            self.averages.restore(0, optimizer[EMA])
 
     def keep(self, positions: Sequence[int]) -> None:
         assert list(positions) == [0]

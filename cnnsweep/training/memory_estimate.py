@@ -21,7 +21,7 @@ _SHARE = 0.7  # share of the free memory for a group
 
 
 def run_bytes(run: Run, task: DataModule) -> int:
-    """Return the expected bytes of one run in training: weights, gradients, optimizer, activations."""
+    """Return the expected bytes of one run in training: weights, gradients, optimizer, averages, activations."""
     program = SingleLearner(run, task.images.image_shape, task.num_classes, task.device, task.precision)
     images, labels = next(training_batches(task, [run], [1]))
     seen: dict[int, int] = {}
@@ -36,7 +36,8 @@ def run_bytes(run: Run, task: DataModule) -> int:
     # Tensors saved for the backward pass include the weights; the rest grows with the batch.
     longest = max(run.hyperparameters.batch_size, *task.batch_lengths(run))
     activations = max(sum(seen.values()) - weights, 0) / min(_SAMPLE, len(images)) * longest
-    return int(4 * weights + _WORKSPACE * activations) + _metric_bytes(run, task)
+    averages = (run.hyperparameters.ema is not None) + (run.hyperparameters.swa is not None)
+    return int((4 + averages) * weights + _WORKSPACE * activations) + _metric_bytes(run, task)
 
 
 def _metric_bytes(run: Run, task: DataModule) -> int:

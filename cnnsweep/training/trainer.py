@@ -14,10 +14,12 @@ from torch import Tensor
 
 from cnnsweep.augmentations.mix import has_mix
 from cnnsweep.errors import FolderError
-from cnnsweep.metrics.names import LOSS, on_validation
+from cnnsweep.metrics.names import LOSS, is_on_validation, on_validation
+from cnnsweep.metrics.objective import Objective
 from cnnsweep.schedules.base import SCHEDULES
 from cnnsweep.seeding import kept_generators
 from cnnsweep.storage.checkpoint import LastCheckpoint
+from cnnsweep.training.accumulation import optimizer_steps, step_parts
 from cnnsweep.training.callback import TrainerCallback
 from cnnsweep.training.class_weights import class_weights
 from cnnsweep.training.data_module import DataModule, one_of_each_batch, training_batches, validation_batches
@@ -38,7 +40,21 @@ from cnnsweep.training.trial_slots import (
     resume,
     start_along,
 )
-from cnnsweep.types import Decision, EpochRecord, EpochReport, FailureKind, Run, RunGroup, RunOutcome, RunStatus
+from cnnsweep.training.weight_choice import best_weights
+from cnnsweep.training.weight_means import mean_learner
+from cnnsweep.types import (
+    EMA,
+    PLAIN,
+    SWA,
+    Decision,
+    EpochRecord,
+    EpochReport,
+    FailureKind,
+    Run,
+    RunGroup,
+    RunOutcome,
+    RunStatus,
+)
 
 
 class GroupError(Exception):
@@ -85,7 +101,8 @@ def train_group(
                 else:
                     for program, part in programs.parts:
                         measured_runs += train(program, part)
-                _end_epoch(epoch, programs, trial_slots, measured_runs, callback)
+                _add_to_means(epoch, programs, measured_runs, task)
+                _end_epoch(epoch, programs, trial_slots, measured_runs, task.objective, callback)
     except FolderError:
         raise
     except Exception as error:
@@ -141,10 +158,11 @@ def _end_epoch(
     programs: LearnerGroup,
     trial_slots: list[TrialSlot],
     measured_runs: Sequence[_Measured | None],
+    objective: Objective,
     callback: TrainerCallback,
 ) -> None:
     """Report an epoch, and drop the slots that end with it or by a decision."""
-    reports = _reports(epoch, programs, trial_slots, measured_runs)
+    reports = _reports(epoch, programs, trial_slots, measured_runs, objective)
     decisions = callback.on_epoch_end(reports) if reports else {}
     divergences = {report.record.run_id: report.record.divergence for report in reports}
     outcomes = _outcomes(trial_slots, epoch.progress, decisions, divergences)
@@ -244,8 +262,29 @@ class _Epoch:
         return [member.run.id for members in self.due[part] for member in members]
 
 
+def _add_to_means(
+    epoch: _Epoch, programs: LearnerGroup, measured_runs: Sequence[_Measured | None], task: DataModule
+) -> None:
+    """Add the weights after an epoch to the means of runs with `swa`, and measure the means that are complete."""
+    for position, (trial_slot, number, measured) in enumerate(
+        zip(epoch.trial_slots, epoch.numbers, measured_runs, strict=True)
+    ):
+        run, mean = trial_slot.run, trial_slot.mean
+        is_ahead = trial_slot.epochs_done >= number
+        if mean is None or measured is None or is_ahead or number <= run.epochs - run.hyperparameters.swa_epochs:
+            continue
+        mean.add(programs.weights(position))
+        if number == run.epochs:
+            values = _validate(mean_learner(run, mean, task), [run], task)
+            trial_slot.mean_metrics = _held_out(values, 0, task)
+
+
 def _reports(
-    epoch: _Epoch, programs: LearnerGroup, trial_slots: Sequence[TrialSlot], measured_runs: Sequence[_Measured | None]
+    epoch: _Epoch,
+    programs: LearnerGroup,
+    trial_slots: Sequence[TrialSlot],
+    measured_runs: Sequence[_Measured | None],
+    objective: Objective,
 ) -> list[EpochReport]:
     """Advance every slot by the epoch, and return a report of each run that had not trained it."""
     # Of a group's time, each run has its share.
@@ -268,20 +307,27 @@ def _reports(
         batch_losses, weights = measured.batch_losses.float(), programs.weights(position)
         divergence = _divergence(batch_losses, measured.metrics[on_validation(LOSS)], weights)
         optimizer, gradients = programs.optimizer_state(position), programs.gradients(position)
+        if trial_slot.mean is not None:
+            optimizer = {**optimizer, SWA: trial_slot.mean.state()}
+        by_weights = measured.by_weights(trial_slot.mean_metrics)
+        chosen = PLAIN if divergence is not None else best_weights(by_weights, objective)
+        averaged = None if chosen == PLAIN else {**weights, **optimizer[chosen]["weights"]}
         for member in members:
             member.epochs_done = number
             member.seconds += seconds
             record = EpochRecord(
                 run_id=member.run.id,
                 epoch=number,
-                metrics=measured.metrics,
+                metrics={**measured.metrics, **by_weights[chosen]},
                 epoch_duration=seconds,
                 run_duration=member.seconds,
                 lr=measured.rate,
                 steps=len(batch_losses),
                 divergence=divergence,
+                weights=chosen,
+                others={name: values for name, values in by_weights.items() if values and name != chosen},
             )
-            reports.append(EpochReport(record, batch_losses, weights, optimizer, gradients))
+            reports.append(EpochReport(record, batch_losses, weights, optimizer, gradients, averaged))
     return reports
 
 
@@ -290,14 +336,22 @@ class _Measured:
     """Metrics of an epoch of one run, on the CPU.
 
     Attributes:
-        batch_losses: (steps,) float64.
+        batch_losses: (batches,) float64.
         metrics: see `EpochRecord`.
         rate: the learning rate of the last step.
+        averaged: the metrics on held-out images with the moving average of the weights; None without `ema`.
     """
 
     batch_losses: Tensor
     metrics: Mapping[str, float | None]
     rate: float
+    averaged: Mapping[str, float | None] | None = None
+
+    def by_weights(self, mean: Mapping[str, float | None] | None) -> dict[str, Mapping[str, float | None]]:
+        """Return the metrics on held-out images with the plain weights and each average; none are held out: empty."""
+        plain = {name: value for name, value in self.metrics.items() if is_on_validation(name) and value is not None}
+        measured = {PLAIN: plain, EMA: self.averaged, SWA: mean}
+        return {name: values for name, values in measured.items() if values is not None}
 
 
 class _CancelledError(Exception):
@@ -313,8 +367,10 @@ def _train_part(
     if epoch.is_done(part):  # it only waits: no other learner depends on it
         return [None] * len(runs)
     ids = epoch.run_ids(part)
-    lengths = torch.tensor(task.batch_lengths(runs[0]), dtype=torch.float64)
-    steps, images_in_all = len(lengths), len(task.part(runs[0]).training)
+    lengths = task.batch_lengths(runs[0])
+    batches, images_in_all = len(lengths), sum(lengths)
+    parts = step_parts(lengths, runs[0].hyperparameters.accumulate)
+    steps = optimizer_steps(parts)
     losses: list[Tensor] = []
     sums = task.metric_sums(runs[0], is_training=True)
     rates: list[float] = []
@@ -326,25 +382,50 @@ def _train_part(
         schedule.lr_factor(trial_slot.history[: number - 1])
         for schedule, trial_slot, number in zip(schedules, slots, epochs, strict=True)
     ]
-    for step, (images, labels) in enumerate(training_batches(task, runs, epochs)):
+    for batch, (images, labels) in enumerate(training_batches(task, runs, epochs)):
         if programs.is_cancelled:
             raise _CancelledError
+        step = parts[batch].step
         rates = [
             schedule.lr_at((number - 1) * steps + step, steps, run.hyperparameters.epochs, run.hyperparameters.lr)
             * factor
             for schedule, factor, (run, number) in zip(schedules, factors, own, strict=True)
         ]
-        seeds = [forward_seed(run, number, step) for run, number in own]
-        mix = label_mix(mixing, step, labels, task.images.image_shape[1:])
-        loss, predictions = program.train_step(images, labels, rates, seeds, mix)
+        seeds = [forward_seed(run, number, batch) for run, number in own]
+        mix = label_mix(mixing, batch, labels, task.images.image_shape[1:])
+        loss, predictions = program.train_step(images, labels, rates, seeds, mix, parts[batch])
         losses.append(loss)  # stays on the device: reading it here would wait for every step
         sums.add(predictions)
-        callback.on_batch_end(ids, min(epochs), step + 1, steps)
+        callback.on_batch_end(ids, min(epochs), batch + 1, batches)
     validation = _validate(program, runs, task)
-    all_losses = torch.stack(losses).cpu().double()  # (steps, K)
-    mean_losses = (lengths @ all_losses / images_in_all).tolist()  # weighted: the last batch may be shorter
+    averaged = [None] * len(runs) if program.averages is None else _validate_averages(program, runs, task)
+    all_losses = torch.stack(losses).cpu().double()  # (batches, K)
+    weights = torch.tensor(lengths, dtype=torch.float64)  # the last batch may be shorter
+    mean_losses = (weights @ all_losses / images_in_all).tolist()
     measured = joined(sums.values(mean_losses, images_in_all), validation, task.columns)
-    return [_Measured(all_losses[:, position], metrics, rates[position]) for position, metrics in enumerate(measured)]
+    return [
+        _Measured(all_losses[:, position], metrics, rates[position], averaged[position])
+        for position, metrics in enumerate(measured)
+    ]
+
+
+def _validate_averages(
+    program: Learner, runs: Sequence[Run], task: DataModule
+) -> Sequence[Mapping[str, float | None] | None]:
+    """Return the metrics on the held-out images with the averages of the weights; None for a run without one."""
+    assert program.averages is not None
+    with program.averages.applied():
+        values = _validate(program, runs, task)
+    have_one = [run.hyperparameters.ema is not None for run in runs]
+    return [_held_out(values, position, task) if has else None for position, has in enumerate(have_one)]
+
+
+def _held_out(values: Values | None, position: int, task: DataModule) -> Mapping[str, float | None]:
+    """Return one run's metrics on held-out images by their columns; empty without such images."""
+    if values is None:
+        return {}
+    columns = {on_validation(name): value for name, value in values[position].items()}
+    return {name: columns[name] for name in task.columns if name in columns}
 
 
 def _validate(program: Learner, runs: Sequence[Run], task: DataModule) -> Values | None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from cnnsweep.storage.checkpoint import LastCheckpoint
 from cnnsweep.training.learner_group import LearnerGroup
-from cnnsweep.types import Run, RunGroup, RunOutcome, RunStatus
+from cnnsweep.training.weight_means import WeightMean
+from cnnsweep.types import SWA, Run, RunGroup, RunOutcome, RunStatus
 
 
 @dataclass(slots=True)
@@ -34,8 +35,10 @@ class TrialSlot:
         epochs_done: epochs trained by its weights. After a crash while a group's epoch was recorded, some slots are one
             epoch ahead. They train along, so that the learner, and with it every rounding, equals that of an
             uninterrupted sweep; then `checkpoint` is restored. A learner that is ahead as a whole only waits.
+        mean: of the weights after the last epochs, with `swa`; `mean_metrics` are those of it on held-out images, after
+            the last epoch.
         along: the last epoch for which it trains along without members, with meaningless weights.
-        history: the metrics of each epoch done.
+        history: the metrics of each epoch done, with the plain weights.
     """
 
     run: Run
@@ -45,6 +48,8 @@ class TrialSlot:
     checkpoint: LastCheckpoint | None = None
     along: int = 0
     history: list[Mapping[str, float | None]] = field(default_factory=list)
+    mean: WeightMean | None = None
+    mean_metrics: Mapping[str, float | None] | None = None
 
     @property
     def progress(self) -> int:
@@ -71,6 +76,9 @@ def resume(
         trial_slot.epochs_done = trial_slot.checkpoint.record.epoch
         trial_slot.history = list(trial_slot.checkpoint.history)
         programs.restore(position, trial_slot.checkpoint.weights, trial_slot.checkpoint.optimizer)
+    if trial_slot.run.hyperparameters.swa is not None:
+        state = None if trial_slot.checkpoint is None else trial_slot.checkpoint.optimizer.get(SWA)
+        trial_slot.mean = WeightMean(state)
 
 
 def start_along(trial_slots: Sequence[TrialSlot]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cnnsweep.callbacks import WARNING, Callback, ErrorPolicy, SweepOverview
+from cnnsweep.code_place import raised_at
 from cnnsweep.errors import FolderError
 from cnnsweep.storage.writer import SweepWriter
 from cnnsweep.trackers.base import Tracker, TrackerContext
@@ -19,19 +20,24 @@ class CallbackList(Callback):
 
     Args:
         callbacks: the display and the user's own; trackers among them come with the others of their kind.
+        of_file: those that the sweep file names, which come after them.
 
     Attributes:
         failures: the last callback; it counts failures with the same cause.
         error: the first error that a callback of the user's raised; the sweep has to stop.
     """
 
-    def __init__(self, callbacks: Sequence[Callback] = (), max_failures: int = MOST_ALIKE) -> None:
+    def __init__(
+        self, callbacks: Sequence[Callback] = (), max_failures: int = MOST_ALIKE, of_file: Sequence[Callback] = ()
+    ) -> None:
         self.failures = FailureLimit(max_failures)
         self.error: Exception | None = None
         self._writer: SweepWriter | None = None
         self._trackers: list[Callback] = []
-        self._own_trackers = [one for one in callbacks if isinstance(one, Tracker)]
-        self._others = [*(one for one in callbacks if not isinstance(one, Tracker)), self.failures]
+        self._of_file = list(of_file)
+        every = [*callbacks, *of_file]
+        self._own_trackers = [one for one in every if isinstance(one, Tracker)]
+        self._others = [*(one for one in every if not isinstance(one, Tracker)), self.failures]
 
     def add_first(self, writer: SweepWriter, trackers: Sequence[Tracker], followed: TrackerContext) -> None:
         """Add the writer and the trackers before the others, and set the trackers up.
@@ -124,18 +130,27 @@ class CallbackList(Callback):
             if getattr(type(callback), event) is getattr(Callback, event, None):
                 continue
             try:
-                results.append(getattr(callback, event)(*arguments))
+                result = getattr(callback, event)(*arguments)
+                results.append(_decisions(result) if event == "on_epoch_end" else result)
             except Exception as error:
-                if callback.error_policy is ErrorPolicy.RAISE:
+                if self._policy(callback) is ErrorPolicy.RAISE:
                     raise
                 self._drop(callback, error)
         return results
+
+    def _policy(self, callback: Callback) -> ErrorPolicy:
+        """Return the consequence of an error: a callback of the sweep file is dropped, if its class has no other."""
+        if not any(one is callback for one in self._of_file):
+            return callback.error_policy
+        by = next(kind for kind in type(callback).__mro__ if "error_policy" in vars(kind))
+        stops = by is not Callback and callback.error_policy is not ErrorPolicy.DROP
+        return ErrorPolicy.STOP if stops else ErrorPolicy.DROP
 
     def _drop(self, callback: Callback, error: Exception) -> None:
         """Take out a callback that raised: the sweep stops for the user's own, and continues without a tracker."""
         self._trackers = [one for one in self._trackers if one is not callback]
         self._others = [one for one in self._others if one is not callback]
-        if callback.error_policy is ErrorPolicy.STOP:
+        if self._policy(callback) is ErrorPolicy.STOP:
             self.error = self.error or error
             return
         name = type(callback).__name__
@@ -143,13 +158,29 @@ class CallbackList(Callback):
             name = callback.title or callback.name
             with contextlib.suppress(Exception):
                 callback.close()
-        self.on_log(f"{name}: {_cause(error)}; the sweep continues without it")
+        place = "" if isinstance(callback, Tracker) else raised_at(error, type(callback))
+        self.on_log(f"{name}: {place}{_cause(error)}; the sweep continues without it")
 
 
 def _cause(error: Exception) -> str:
     if isinstance(error, OSError | FolderError):
         return f"cannot write ({getattr(error.__cause__ or error, 'strerror', None) or error})"
     return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def _decisions(returned: Any) -> Mapping[str, Decision] | None:
+    """Return the decisions that a callback returned after an epoch.
+
+    Raises:
+        TypeError: it returned something else.
+    """
+    if returned is None:
+        return None
+    try:
+        return {run_id: Decision(decision) for run_id, decision in returned.items()}
+    except (AttributeError, ValueError):
+        allowed = "None, or a mapping from ids of runs to a Decision: continue, stop or interrupt"
+        raise TypeError(f"on_epoch_end returned {returned!r:.60}, allowed is {allowed}") from None
 
 
 def _merged(decisions: Sequence[Mapping[str, Decision] | None]) -> dict[str, Decision]:

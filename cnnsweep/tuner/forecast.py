@@ -30,6 +30,7 @@ from cnnsweep.planning.stage import keeps_lockstep
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.state import SweepState, read_state
 from cnnsweep.training.autotune import seconds_together
+from cnnsweep.training.check_steps import check_steps
 from cnnsweep.training.data_module import DataModule, foresee_single_images
 from cnnsweep.training.devices import choose_devices
 from cnnsweep.training.memory_estimate import run_bytes
@@ -131,13 +132,14 @@ def _known_runs(spec: SweepSpec, options: ForecastOptions) -> _Known:
 
 
 def _measure(spec: SweepSpec, options: ForecastOptions, known: _Known, slots: Sequence[Slot]) -> Forecast:
-    dataset = load_dataset(spec.dataset_choice, options.data_root, options.loading)
+    dataset = load_dataset(spec.dataset_choice, options.data_root, options.loading, seed=spec.seed)
     splits = dataset.split(spec.validation, spec.folds, spec.seed)
     labels = summarize_labels(spec, dataset, splits)
     about = dataset.train.image_shape, len(dataset.classes)
     parameters = count_parameters(known.runs, *about)
     task = DataModule.load(spec, dataset, torch.device(slots[0].device))
     missing = known.missing
+    check_steps(spec, missing, task)
     foreseen = foresee_single_images(missing, task)
     lockstep = keeps_lockstep(spec)
     setup = ExecutorSetup(task, tuple(slots), lockstep, info=lambda _: None, warning=lambda _: None)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from cnnsweep.config.component_keys import PRUNER, SAMPLER
-from cnnsweep.config.dump import component_facts, dump_spec
+from cnnsweep.config.dump import component_facts, dump_spec, without_folder
 from cnnsweep.config.identity import identity_fields
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.config.trials import model_names
@@ -52,18 +52,21 @@ def sweep_facts(
         "overrides": list(overrides),
         "metrics": [fact_of(one) for one in describe_metrics(spec.metrics, is_held_out=bool(spec.validation))],
         "spec": dump_spec(spec),
+        **({} if spec.dataset_choice.subset is None else {"subset": spec.dataset_choice.subset}),
         **_code_facts(spec),
         **_label_facts(labels),
     }
 
 
 def _code_facts(spec: SweepSpec) -> dict[str, Any]:
-    """Return the hashes of the code of sampler, pruner and metrics that are not built in, for a resume to compare."""
+    """Return the hashes of the user's code that is no part of a run's id, for a resume to compare."""
     components = {"search": spec.search, "early_stop": spec.early_stop}
     origins = {key: component.origin for key, component in components.items() if component is not None}
     of_metrics = {column_of(one): one.code for one in spec.metrics if one.code is not None}
     codes: dict[str, Any] = {key: origin.code for key, origin in origins.items() if origin.code is not None}
     codes |= {"metrics": of_metrics} if of_metrics else {}
+    of_callbacks = {without_folder(one.name, one.code): one.code for one in spec.callbacks if one.code is not None}
+    codes |= {"callbacks": of_callbacks} if of_callbacks else {}
     return {"code": codes} if codes else {}
 
 

@@ -18,6 +18,7 @@ from cnnsweep.storage.writer import SweepWriter
 from cnnsweep.training.check_class_weights import check_weighted_losses
 from cnnsweep.training.check_components import check_components, check_searched
 from cnnsweep.training.check_losses import check_losses, check_searched_losses
+from cnnsweep.training.check_steps import check_steps
 from cnnsweep.training.data_module import DataModule, foresee_single_images
 from cnnsweep.tuner.callbacks import CallbackList
 from cnnsweep.tuner.sampling import TrialSource
@@ -45,7 +46,7 @@ class TrialQueue:
         self.parameters: dict[str, int] = {}
         self._image_shape, self._num_classes, self._is_multi_label = (0, 0, 0), 0, False
         self._spec = spec
-        self._early_stop = spec.early_stop
+        self._stops_runs = spec.early_stop is not None or bool(spec.callbacks)
         self._has_histograms = spec.tensorboard.histograms
         self._retry_failed = retry_failed
         self._source = source
@@ -93,11 +94,13 @@ class TrialQueue:
             folder: of the sweep; it exists.
 
         Raises:
+            SpecError: `drop_last` leaves a run no batch, or `freeze_bn` finds no layer.
             ModelError: all batches of a run are of one image, and its network cannot train on that.
             DiskFullError: the disk is too small for a single run.
         """
         known, images = self._history.runs, len(data.parts[0].training)
         pending = [run for run in self.runs if run.id not in known or not known[run.id].status.is_final]
+        check_steps(self._spec, pending, data)
         single_images = foresee_single_images(pending, data)
         small_disk = refuse_full_disk(folder, pending, self.parameters, images, histograms=self._has_histograms)
         small_space = self._source.space_note if self.to_come else None
@@ -146,7 +149,7 @@ class TrialQueue:
     def _is_pending(self, run: Run) -> bool:
         status = self._history.runs[run.id].status
         if status is RunStatus.STOPPED:
-            return self._early_stop is None  # a file without a pruner means that pruned runs resume
+            return not self._stops_runs  # a file without pruner and callbacks means that stopped runs resume
         return not status.is_final or (self._retry_failed and status in (RunStatus.FAILED, RunStatus.DIVERGED))
 
     def _count_parameters(self, runs: Sequence[Run]) -> dict[str, int]:

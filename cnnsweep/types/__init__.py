@@ -5,6 +5,7 @@ from cnnsweep.types.choices import (
     CONSTANT,
     CROSS_ENTROPY,
     NATURAL,
+    OR_NONE,
     UNWEIGHTED,
     Choice,
     ClassWeights,
@@ -14,6 +15,10 @@ from cnnsweep.types.choices import (
 )
 from cnnsweep.types.labels import PARTS, LabelCounts, PartCounts, named_classes
 from cnnsweep.types.records import (
+    EMA,
+    PLAIN,
+    SWA,
+    WEIGHTS,
     Decision,
     EpochRecord,
     EpochReport,
@@ -29,9 +34,14 @@ __all__ = [
     "BALANCED",
     "CONSTANT",
     "CROSS_ENTROPY",
+    "EMA",
     "NATURAL",
+    "OR_NONE",
     "PARTS",
+    "PLAIN",
+    "SWA",
     "UNWEIGHTED",
+    "WEIGHTS",
     "Choice",
     "ClassWeights",
     "DatasetChoice",

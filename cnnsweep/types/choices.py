@@ -22,12 +22,18 @@ class Normalization:
 
 @dataclass(frozen=True, slots=True)
 class DatasetChoice:
-    """A data set by name, with the arguments of the sweep file. `code` is the content hash of a user's own file."""
+    """A data set by name, with the arguments of the sweep file.
+
+    Attributes:
+        code: the content hash of a user's own file.
+        subset: the training images to use, as a share (float) or a number (int); None for all.
+    """
 
     name: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     normalize: Normalization = field(default_factory=Normalization)
     code: str | None = None
+    subset: int | float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +80,4 @@ CONSTANT = Choice("constant")
 CROSS_ENTROPY = Choice("cross_entropy")
 UNWEIGHTED = ClassWeights()
 NATURAL, BALANCED = "natural", "balanced"  # sampling
+OR_NONE = ("grad_clip", "ema", "swa")  # hyperparameters of which None is a value: `none` in a sweep file

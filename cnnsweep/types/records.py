@@ -6,12 +6,18 @@ After each epoch the trainer passes one `EpochReport` per run up, and gets one `
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+PLAIN: Final = "plain"  # weights as trained, and their averages
+EMA: Final = "ema"
+SWA: Final = "swa"
+WEIGHTS = (PLAIN, EMA, SWA)
 
 
 class RunStatus(StrEnum):
@@ -64,6 +70,9 @@ class EpochRecord:
         epoch_duration, run_duration: seconds of this epoch, and of all epochs so far.
         lr: the learning rate of the last step.
         steps: batches in this epoch.
+        weights: those that `val_*` are measured with, and that count as the run's: the best of all measured, by the
+            deciding metric.
+        others: the metrics on held-out images with each of the other weights, by their names.
         divergence: the value that became infinite or NaN; such an epoch is never the best, and ends the run.
     """
 
@@ -75,9 +84,16 @@ class EpochRecord:
     lr: float
     steps: int
     divergence: str | None = None
+    weights: str = PLAIN
+    others: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
 
     def __getitem__(self, metric: str) -> float | None:
         return self.metrics.get(metric)
+
+    @property
+    def plain_metrics(self) -> Mapping[str, float | None]:
+        """The metrics with the plain weights, on which averages have no effect."""
+        return {**self.metrics, **self.others.get(PLAIN, {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +101,8 @@ class EpochReport:
     """Report of the trainer on one run after an epoch.
 
     `weights` and `optimizer` are the plain model's `state_dict` and its optimizer's; they are only valid until the
-    next step, so copy what you keep. `gradients` are those of the epoch's last batch, by parameter name.
+    next step, so copy what you keep. `gradients` are those of the epoch's last step, by parameter name. `averaged` are
+    the averages of the weights that `record.weights` names; None where it names the plain ones.
     """
 
     record: EpochRecord
@@ -93,6 +110,7 @@ class EpochReport:
     weights: Mapping[str, Tensor]
     optimizer: Mapping[str, Any]
     gradients: Mapping[str, Tensor]
+    averaged: Mapping[str, Tensor] | None = None
 
 
 @dataclass(frozen=True, slots=True)

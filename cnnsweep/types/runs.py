@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -23,6 +24,11 @@ class Hyperparameters:
         optimizer_code: the content hash of a user's own file.
         optimizer_arguments: those that are not fields here and differ from their defaults.
         sampling: natural or balanced.
+        ema: the decay of the exponential moving average of the weights; None for none.
+        swa: the last epochs of which the weights are averaged, as a number of them or a share below 1; None for none.
+        accumulate: batches in an optimizer step.
+        drop_last: leave a last batch out that has fewer images.
+        freeze_bn: train with batch-norm layers in evaluation mode.
     """
 
     lr: float
@@ -46,11 +52,23 @@ class Hyperparameters:
     loss_function: Choice = CROSS_ENTROPY
     class_weight: ClassWeights = UNWEIGHTED
     sampling: str = NATURAL
+    ema: float | None = None
+    swa: float | None = None
+    accumulate: int = 1
+    drop_last: bool = False
+    freeze_bn: bool = False
 
     @property
     def is_balanced(self) -> bool:
         """True if an epoch has each class equally often; its order is drawn anyway."""
         return self.sampling == BALANCED
+
+    @property
+    def swa_epochs(self) -> int:
+        """The number of last epochs of which the weights are averaged."""
+        if self.swa is None:
+            return 0
+        return min(self.epochs, int(self.swa) if self.swa >= 1 else math.ceil(self.swa * self.epochs))
 
     @property
     def view(self) -> View:

@@ -26,13 +26,13 @@ from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.significance import short_significance_words, significance_words
 from cnnsweep.analysis.trials import group_trials
 from cnnsweep.errors import ResultsError
-from cnnsweep.html.next_steps import next_steps
 from cnnsweep.html.run_table import run_table
 from cnnsweep.html.sections import summary_section
 from cnnsweep.metrics.objective import Objective
 from cnnsweep.report.compare_json import compare_to_json
 from cnnsweep.report.compare_table import render_comparison
 from cnnsweep.report.export import to_csv, to_json, to_markdown
+from cnnsweep.report.next_steps import next_steps
 from cnnsweep.report.terminal import final_summary, render_report
 from cnnsweep.report.trial import render_run
 from cnnsweep.storage.results_tables import best_run

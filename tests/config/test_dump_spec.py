@@ -150,6 +150,9 @@ def test_dump_holds_every_default() -> None:
         "  # class_weight: none (default)\n"
         "  # sampling: natural (default)\n"
         "  # label_smoothing: 0.0 (default)\n"
+        "  # accumulate: 1 (default)\n"
+        "  # drop_last: false (default)\n"
+        "  # freeze_bn: false (default)\n"
         "  # augment: none (default)\n"
     )
 

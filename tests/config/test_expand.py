@@ -225,7 +225,7 @@ class LaterNormalization(Normalization):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LaterHyperparameters(Hyperparameters):
-    ema: float | None = None
+    moving: float | None = None
     other: Choice = CONSTANT
 
 
@@ -279,7 +279,7 @@ def test_a_hyperparameter_added_later_enters_an_id_only_where_it_differs_from_it
         return identities.id_of(run.model, identities.texts(LaterHyperparameters(**values, **later)))
 
     assert id_with() == run.id
-    assert len({id_with(), id_with(ema=0.99), id_with(other=Choice("cosine")), id_with(ema=0.9)}) == 4
+    assert len({id_with(), id_with(moving=0.99), id_with(other=Choice("cosine")), id_with(moving=0.9)}) == 4
 
 
 def test_what_has_no_default_always_enters_an_id_and_the_list_of_such_fields_is_closed() -> None:

@@ -21,11 +21,18 @@ GUIDE = (ROOT / "docs" / "sweep-file.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
 KEYS = [*SweepFile.model_fields, *("loss" if key == "loss_function" else key for key in Params.model_fields)]
 
+CALLBACKS = """from cnnsweep import Callback
+class Notify(Callback): ...
+class Hopeless(Callback):
+    def __init__(self, limit): ...
+"""
+
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_example_of_the_guide_is_a_sweep(example: str, tmp_path: Path) -> None:
     for own in ("data.py", "nets.py", "metrics.py", "losses.py"):
         (tmp_path / own).write_text("")
+    (tmp_path / "callbacks.py").write_text(CALLBACKS)  # which are imported
     lines = ("name: s", "dataset: shapes", "model: lenet")
     head = "".join(f"{line}\n" for line in lines if not re.search(f"^{line.split(' ')[0]}", example, re.MULTILINE))
     assert_has_runs(parse_sweep(head + example, "guide", folder=tmp_path))

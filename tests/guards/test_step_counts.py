@@ -134,6 +134,17 @@ def test_losses_and_class_weights_of_many_runs_are_computed_at_once(own, is_weig
     assert (many.calls - step_with(8, [ADAM]).calls).total() <= at_most(32)
 
 
+def test_moving_averages_of_many_runs_are_one_kernel_a_tensor():
+    """Decays differ from run to run, and nothing waits for the device."""
+    averaged = [dataclasses.replace(ADAM, ema=decay) for decay in (0.9, 0.999, None)]
+    few, many = step_with(2, averaged), step_with(8, averaged)
+    grown = many.calls - few.calls
+    assert grown.total() <= (8 - 2) * CALLS_OF_OPTIMIZER["adam"], grown
+    tensors = 10  # of LeNet; one more for what each run's average takes of its weights
+    assert (many.calls - step_with(8, [ADAM]).calls).total() <= tensors + 1
+    assert not [name for name in many.calls if "item" in name or "local_scalar" in name or "nonzero" in name]
+
+
 def test_memory_of_a_step_together_is_that_of_its_runs():
     """Beside what the runs take alone, filters' gradients are brought into the memory order of their stack: 2 %."""
     assert training_step(8).allocated_bytes <= 1.03 * 8 * training_step(1).allocated_bytes

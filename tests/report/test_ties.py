@@ -16,10 +16,10 @@ from cnnsweep.analysis.statistics import chance_lead
 from cnnsweep.analysis.summary import rank_runs
 from cnnsweep.analysis.ties import tie_words
 from cnnsweep.analysis.trials import group_trials
-from cnnsweep.html.next_steps import next_steps
 from cnnsweep.html.sections import summary_section
 from cnnsweep.metrics.objective import Objective
 from cnnsweep.report.compare_table import render_comparison
+from cnnsweep.report.next_steps import next_steps
 from cnnsweep.report.terminal import final_summary, render_report
 from cnnsweep.report.trial import render_run
 from cnnsweep.storage.results_tables import best_run

@@ -111,7 +111,7 @@ def test_a_search_that_may_choose_a_wrong_function_is_refused_before_it_begins(p
     [
         (
             "def short(step, lr): return lr",
-            "added.py:1: schedule added.py:short: found short(step, lr), allowed is short(step, steps, epochs, lr, ...)",
+            "added.py:1: schedule added.py:short: found short(step, lr), allowed is short(step, steps, epochs, lr,",
         ),
         ("def needs(step, steps, epochs, lr, power): return lr", "needs the argument 'power'"),
         ("short = 3", "allowed is a function, or a subclass of cnnsweep.schedules.base.Schedule"),

@@ -138,7 +138,10 @@ def assert_same_training(fused: Collector, alone: Collector) -> None:
         assert len(fused.reports[run_id]) == len(expected)
         for mine, theirs in zip(fused.reports[run_id], expected, strict=True):
             about = f"{run_id} epoch {theirs.record.epoch}"
-            untimed = {"epoch_duration", "run_duration"}
+            untimed = {"epoch_duration", "run_duration", "others"}
+            assert mine.record.others.keys() == theirs.record.others.keys(), about
+            for weights, metrics in theirs.record.others.items():
+                assert mine.record.others[weights] == pytest.approx(metrics, rel=TOLERANCE), about
             for field in {f.name for f in dataclasses.fields(theirs.record)} - untimed:
                 value, other = getattr(mine.record, field), getattr(theirs.record, field)
                 assert value == (pytest.approx(other, rel=TOLERANCE) if isinstance(other, float | dict) else other), (
@@ -475,7 +478,7 @@ def test_a_failure_on_one_thread_stops_the_others_and_is_the_cause(task, monkeyp
     steps = []
     step = SingleLearner.train_step
 
-    def train_step(self, images, labels, rates, seeds, mix=None):
+    def train_step(self, images, labels, rates, seeds, *further):
         steps.append(rates[0])
         if rates[0] == 0.05:
             raise ValueError("a bug")

@@ -129,7 +129,7 @@ def count_steps(monkeypatch) -> list[int]:
     steps: list[int] = []
     step = FusedLearner.train_step
 
-    def train_step(self, images, labels, rates, seeds, mix=None):
+    def train_step(self, images, labels, rates, seeds, *further):
         steps.append(len(rates))
         return step(self, images, labels, rates, seeds)
 
@@ -294,7 +294,7 @@ def replicates(*trial_ids: str, seeds: int = 2) -> list[Run]:
 def fail_where(monkeypatch, program, error, is_wrong) -> None:
     step = program.train_step
 
-    def train_step(self, images, labels, rates, seeds, mix=None):
+    def train_step(self, images, labels, rates, seeds, *further):
         if is_wrong(rates):
             raise error
         return step(self, images, labels, rates, seeds)

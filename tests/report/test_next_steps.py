@@ -6,7 +6,7 @@ import pytest
 from results_by_hand import Content, load, make_content
 
 from cnnsweep.analysis.trials import group_trials
-from cnnsweep.html.next_steps import next_steps
+from cnnsweep.report.next_steps import next_steps
 
 
 def words(folder: Path, content: Content) -> str:

@@ -35,7 +35,7 @@ class Step:
 def next_steps(results: Results, trials: Sequence[Trial]) -> list[Step]:
     """Return the next steps, the most urgent first."""
     best = chosen_trial(results, trials)
-    steps = [*_unfinished(results), *_failures(results), *_unequal(results, trials)]
+    steps = [*_unfinished(results), *_failures(results), *steps_for_unequal(results, trials)]
     if best is not None and not is_praised(results, trials):
         steps.append(_unpraised(results, trials))
     elif best is not None:
@@ -64,7 +64,7 @@ def _failures(results: Results) -> Iterator[Step]:
             yield Step(words, command)
 
 
-def _unequal(results: Results, trials: Sequence[Trial]) -> Iterator[Step]:
+def steps_for_unequal(results: Results, trials: Sequence[Trial]) -> Iterator[Step]:
     """Suggest a metric, weights and sampling for unequal classes, if accuracy hides the small ones."""
     sweep, counts = results.sweep, results.sweep.part_counts
     is_hidden = hides_small_classes(sweep.metric)
