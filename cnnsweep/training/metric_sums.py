@@ -36,9 +36,10 @@ class Predictions(NamedTuple):
 class MetricSums:
     """The sums of all metrics except the loss, which learners measure.
 
-    A batch is only noted: metrics are updated when the predictions of some thousand images have gathered, since each
-    small operation on the device would delay training. That number is the same for any number of runs. Metrics with
-    equal sums share them.
+    A batch is only copied: metrics are updated when the predictions of some thousand images have gathered, since each
+    small operation on the device would delay training. That number is the same for any number of runs. It is a copy
+    because tensors of a step that stay would leave gaps between its activations, and the heap would grow. Metrics
+    with equal sums share them.
     """
 
     def __init__(self, further: Sequence[Choice] = (), measured: LabelCounts | None = None, *, scores: bool = True):
@@ -57,8 +58,8 @@ class MetricSums:
         for name, metric in self._metrics.items():
             self._sums.setdefault(_key(name, metric), (name, metric, []))
         self._targets: list[Tensor] = []
-        self._gathered: list[Predictions] = []
-        self._images = 0
+        self._gathered: Predictions | None = None
+        self._images = 0  # of the gathered ones
 
     def _add_metric(self, name: str, metric: Metric, measured: LabelCounts | None, *, scores: bool) -> None:
         if isinstance(metric, ScoreMetric) and not scores:
@@ -71,16 +72,28 @@ class MetricSums:
     @torch.inference_mode()
     def add(self, predictions: Predictions) -> None:
         """Add a batch; nothing waits for the device."""
-        self._gathered.append(predictions)
-        self._images += predictions.logits.shape[1]
-        if self._images >= gathered_images(predictions.logits.shape[-1]):
-            self._update()
-
-    def _update(self) -> None:
-        if not self._gathered:
+        images, room = predictions.logits.shape[1], gathered_images(predictions.logits.shape[-1])
+        if self._images + images > room:
+            self._update_gathered()
+        if images >= room:
+            self._update(*predictions)
             return
-        logits, targets = (_joined(parts) for parts in zip(*self._gathered, strict=True))
-        self._gathered, self._images = [], 0
+        if self._gathered is None:
+            self._gathered = Predictions(*(_empty_for(values, room) for values in predictions))
+        for gathered, values in zip(self._gathered, predictions, strict=True):
+            gathered[:, self._images : self._images + images] = values
+        self._images += images
+
+    def _update_gathered(self) -> None:
+        if self._gathered is None or not self._images:
+            return
+        gathered, images = self._gathered, self._images
+        self._images = 0
+        if any(isinstance(metric, ScoreMetric) for metric in self._metrics.values()):
+            self._gathered = None  # it holds the scores
+        self._update(*(values[:, :images] for values in gathered))
+
+    def _update(self, logits: Tensor, targets: Tensor) -> None:
         for name, metric, parts in self._sums.values():
             sums = guarded(name, metric.update, logits, targets)
             if isinstance(metric, ScoreMetric):
@@ -99,7 +112,7 @@ class MetricSums:
             losses: of each run.
             images: the number of images in all batches.
         """
-        self._update()
+        self._update_gathered()
         totals: dict[Hashable, Tensor] = {
             key: parts[0].cpu() if len(parts) == 1 else torch.stack(parts).sum(0).cpu()
             for key, (_, metric, parts) in self._sums.items()
@@ -148,6 +161,11 @@ def joined(training: Values, validation: Values | None, columns: Sequence[str]) 
 
 def _key(name: str, metric: Metric) -> Hashable:
     return ("of one", name) if metric.shared is None else ("shared", metric.shared)
+
+
+def _empty_for(values: Tensor, images: int) -> Tensor:
+    """Return room for the predictions of some images, of the type and device of a batch's (K, N, ...)."""
+    return torch.empty((values.shape[0], images, *values.shape[2:]), dtype=values.dtype, device=values.device)
 
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:

@@ -392,7 +392,7 @@ def test_predictions_are_gathered_before_metrics_are_updated(monkeypatch: pytest
         for _ in range(limit // 100 + 3):
             sums.add(Predictions(torch.randn(runs, 100, 200), torch.zeros(runs, 100, dtype=torch.int64)))
         sums.values([0.0] * runs, 100 * (limit // 100 + 3))
-        whole = -(-limit // 100) * 100
+        whole = limit // 100 * 100
         assert sizes == [(runs, whole), (runs, (limit // 100 + 3) * 100 - whole)]  # one matrix for three metrics
         sizes.clear()
 
