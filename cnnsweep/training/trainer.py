@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 
@@ -14,7 +12,7 @@ from torch import Tensor
 
 from cnnsweep.augmentations.mix import has_mix
 from cnnsweep.errors import FolderError
-from cnnsweep.metrics.names import LOSS, is_on_validation, on_validation
+from cnnsweep.metrics.names import LOSS, on_validation
 from cnnsweep.metrics.objective import Objective
 from cnnsweep.schedules.base import SCHEDULES
 from cnnsweep.seeding import kept_generators
@@ -22,13 +20,15 @@ from cnnsweep.storage.checkpoint import LastCheckpoint
 from cnnsweep.training.accumulation import optimizer_steps, step_parts
 from cnnsweep.training.callback import TrainerCallback
 from cnnsweep.training.class_weights import class_weights
-from cnnsweep.training.data_module import DataModule, one_of_each_batch, training_batches, validation_batches
+from cnnsweep.training.data_module import DataModule, one_of_each_batch, training_batches
+from cnnsweep.training.divergence import divergence_of
 from cnnsweep.training.failures import failed_outcome, is_out_of_memory, one_line
 from cnnsweep.training.fused_learner import FusedLearner
+from cnnsweep.training.group_epoch import GroupEpoch, Measured
 from cnnsweep.training.label_mix import label_mix
 from cnnsweep.training.learner import Learner, SingleLearner, forward_seed
 from cnnsweep.training.learner_group import LearnerGroup
-from cnnsweep.training.metric_sums import Values, joined
+from cnnsweep.training.metric_sums import joined
 from cnnsweep.training.trial_slots import (
     SlotState,
     TrialSlot,
@@ -40,10 +40,10 @@ from cnnsweep.training.trial_slots import (
     resume,
     start_along,
 )
+from cnnsweep.training.validation import held_out_metrics, validate, validate_averages
 from cnnsweep.training.weight_choice import best_weights
 from cnnsweep.training.weight_means import mean_learner
 from cnnsweep.types import (
-    EMA,
     PLAIN,
     SWA,
     Decision,
@@ -93,9 +93,9 @@ def train_group(
             programs = build_learners(group, task)
             _begin(programs, trial_slots, callback, checkpoints)
             while trial_slots:
-                epoch = _Epoch.next_of(trial_slots)
+                epoch = GroupEpoch.next_of(trial_slots)
                 train = partial(_train_part, epoch, task, callback, programs)
-                measured_runs: list[_Measured | None] = []
+                measured_runs: list[Measured | None] = []
                 if programs.is_threaded:
                     measured_runs += chain.from_iterable(programs.map(train))
                 else:
@@ -154,10 +154,10 @@ def _begin(
 
 
 def _end_epoch(
-    epoch: _Epoch,
+    epoch: GroupEpoch,
     programs: LearnerGroup,
     trial_slots: list[TrialSlot],
-    measured_runs: Sequence[_Measured | None],
+    measured_runs: Sequence[Measured | None],
     objective: Objective,
     callback: TrainerCallback,
 ) -> None:
@@ -202,68 +202,8 @@ def _outcome(run_id: str, epoch: int, decision: Decision | None, divergence: str
     return None
 
 
-def _divergence(batch_losses: Tensor, val_loss: float | None, weights: Mapping[str, Tensor]) -> str | None:
-    """Return the value that became infinite or NaN in an epoch, as a message; None if all are finite."""
-    finite = torch.isfinite(batch_losses)
-    if not finite.all():
-        batch = int((~finite).nonzero()[0, 0])
-        return f"the loss became {batch_losses[batch].item()} in batch {batch + 1}"
-    if val_loss is not None and not math.isfinite(val_loss):
-        return f"the validation loss became {val_loss}"
-    return None if _all_finite(weights) else "a weight became infinite or NaN in the last batch"
-
-
-def _all_finite(weights: Mapping[str, Tensor]) -> bool:
-    # A sum is NaN or infinite if any element is, in one pass and without a mask of the tensor's size. A finite sum of
-    # float64 cannot overflow from float32 elements.
-    sums = [
-        w.sum(dtype=torch.float64 if w.device.type != "mps" else None)
-        for w in weights.values()
-        if w.is_floating_point()
-    ]
-    return not sums or bool(torch.isfinite(torch.stack(sums)).all())
-
-
-@dataclass(frozen=True, slots=True)
-class _Epoch:
-    """An epoch of a group, about to be trained.
-
-    Attributes:
-        progress: see `TrialSlot.progress`.
-        numbers: the epoch number of each slot.
-        due: the runs of each slot that have not trained it; after a crash some are one epoch ahead.
-        start: in seconds of `time.perf_counter`.
-    """
-
-    progress: int
-    trial_slots: Sequence[TrialSlot]
-    numbers: Sequence[int]
-    due: Sequence[Sequence[SlotState]]
-    start: float
-
-    @classmethod
-    def next_of(cls, trial_slots: Sequence[TrialSlot]) -> _Epoch:
-        start = time.perf_counter()
-        progress = min(trial_slot.progress for trial_slot in trial_slots if trial_slot.members) + 1
-        numbers = [trial_slot.epoch_at(progress) for trial_slot in trial_slots]
-        due = [
-            [member for member in trial_slot.members if member.epochs_done < number]
-            for trial_slot, number in zip(trial_slots, numbers, strict=True)
-        ]
-        return cls(progress, trial_slots, numbers, due, start)
-
-    def is_done(self, part: slice) -> bool:
-        """True if no run of a learner needs this epoch, so that the learner waits for the others."""
-        return all(
-            trial_slot.progress >= self.progress or not trial_slot.members for trial_slot in self.trial_slots[part]
-        )
-
-    def run_ids(self, part: slice) -> list[str]:
-        return [member.run.id for members in self.due[part] for member in members]
-
-
 def _add_to_means(
-    epoch: _Epoch, programs: LearnerGroup, measured_runs: Sequence[_Measured | None], task: DataModule
+    epoch: GroupEpoch, programs: LearnerGroup, measured_runs: Sequence[Measured | None], task: DataModule
 ) -> None:
     """Add the weights after an epoch to the means of runs with `swa`, and measure the means that are complete."""
     for position, (trial_slot, number, measured) in enumerate(
@@ -275,15 +215,15 @@ def _add_to_means(
             continue
         mean.add(programs.weights(position))
         if number == run.epochs:
-            values = _validate(mean_learner(run, mean, task), [run], task)
-            trial_slot.mean_metrics = _held_out(values, 0, task)
+            values = validate(mean_learner(run, mean, task), [run], task)
+            trial_slot.mean_metrics = held_out_metrics(values, 0, task)
 
 
 def _reports(
-    epoch: _Epoch,
+    epoch: GroupEpoch,
     programs: LearnerGroup,
     trial_slots: Sequence[TrialSlot],
-    measured_runs: Sequence[_Measured | None],
+    measured_runs: Sequence[Measured | None],
     objective: Objective,
 ) -> list[EpochReport]:
     """Advance every slot by the epoch, and return a report of each run that had not trained it."""
@@ -305,7 +245,7 @@ def _reports(
         trial_slot.epochs_done = number
         trial_slot.history.append(measured.metrics)
         batch_losses, weights = measured.batch_losses.float(), programs.weights(position)
-        divergence = _divergence(batch_losses, measured.metrics[on_validation(LOSS)], weights)
+        divergence = divergence_of(batch_losses, measured.metrics[on_validation(LOSS)], weights)
         optimizer, gradients = programs.optimizer_state(position), programs.gradients(position)
         if trial_slot.mean is not None:
             optimizer = {**optimizer, SWA: trial_slot.mean.state()}
@@ -331,36 +271,18 @@ def _reports(
     return reports
 
 
-@dataclass(frozen=True, slots=True)
-class _Measured:
-    """Metrics of an epoch of one run, on the CPU.
-
-    Attributes:
-        batch_losses: (batches,) float64.
-        metrics: see `EpochRecord`.
-        rate: the learning rate of the last step.
-        averaged: the metrics on held-out images with the moving average of the weights; None without `ema`.
-    """
-
-    batch_losses: Tensor
-    metrics: Mapping[str, float | None]
-    rate: float
-    averaged: Mapping[str, float | None] | None = None
-
-    def by_weights(self, mean: Mapping[str, float | None] | None) -> dict[str, Mapping[str, float | None]]:
-        """Return the metrics on held-out images with the plain weights and each average; none are held out: empty."""
-        plain = {name: value for name, value in self.metrics.items() if is_on_validation(name) and value is not None}
-        measured = {PLAIN: plain, EMA: self.averaged, SWA: mean}
-        return {name: values for name, values in measured.items() if values is not None}
-
-
 class _CancelledError(Exception):
     """Another learner of the group failed, or the user stops the sweep."""
 
 
 def _train_part(
-    epoch: _Epoch, task: DataModule, callback: TrainerCallback, programs: LearnerGroup, program: Learner, part: slice
-) -> Sequence[_Measured | None]:
+    epoch: GroupEpoch,
+    task: DataModule,
+    callback: TrainerCallback,
+    programs: LearnerGroup,
+    program: Learner,
+    part: slice,
+) -> Sequence[Measured | None]:
     """Train the runs of one learner for an epoch and evaluate them on the held-out images of their fold."""
     slots, epochs = epoch.trial_slots[part], epoch.numbers[part]
     runs = [trial_slot.run for trial_slot in slots]
@@ -397,47 +319,13 @@ def _train_part(
         losses.append(loss)  # stays on the device: reading it here would wait for every step
         sums.add(predictions)
         callback.on_batch_end(ids, min(epochs), batch + 1, batches)
-    validation = _validate(program, runs, task)
-    averaged = [None] * len(runs) if program.averages is None else _validate_averages(program, runs, task)
+    validation = validate(program, runs, task)
+    averaged = [None] * len(runs) if program.averages is None else validate_averages(program, runs, task)
     all_losses = torch.stack(losses).cpu().double()  # (batches, K)
     weights = torch.tensor(lengths, dtype=torch.float64)  # the last batch may be shorter
     mean_losses = (weights @ all_losses / images_in_all).tolist()
     measured = joined(sums.values(mean_losses, images_in_all), validation, task.columns)
     return [
-        _Measured(all_losses[:, position], metrics, rates[position], averaged[position])
+        Measured(all_losses[:, position], metrics, rates[position], averaged[position])
         for position, metrics in enumerate(measured)
     ]
-
-
-def _validate_averages(
-    program: Learner, runs: Sequence[Run], task: DataModule
-) -> Sequence[Mapping[str, float | None] | None]:
-    """Return the metrics on the held-out images with the averages of the weights; None for a run without one."""
-    assert program.averages is not None
-    with program.averages.applied():
-        values = _validate(program, runs, task)
-    have_one = [run.hyperparameters.ema is not None for run in runs]
-    return [_held_out(values, position, task) if has else None for position, has in enumerate(have_one)]
-
-
-def _held_out(values: Values | None, position: int, task: DataModule) -> Mapping[str, float | None]:
-    """Return one run's metrics on held-out images by their columns; empty without such images."""
-    if values is None:
-        return {}
-    columns = {on_validation(name): value for name, value in values[position].items()}
-    return {name: columns[name] for name in task.columns if name in columns}
-
-
-def _validate(program: Learner, runs: Sequence[Run], task: DataModule) -> Values | None:
-    """Return the metrics of each run on the held-out images; None without such images."""
-    held_out = len(task.part(runs[0]).validation)
-    if not held_out:
-        return None
-    losses: list[Tensor] = []
-    sums = task.metric_sums(runs[0], is_training=False)
-    for batch in validation_batches(task, runs):
-        loss, predictions = program.measure(*batch)
-        losses.append(loss)
-        sums.add(predictions)
-    loss_sums = torch.stack(losses).sum(0).cpu().double()
-    return sums.values((loss_sums / held_out).tolist(), held_out)
