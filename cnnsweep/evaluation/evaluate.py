@@ -111,7 +111,9 @@ def _evaluate(weights_files: Sequence[Path], options: EvaluationOptions) -> list
     evaluations = []
     for weights_file in weights_files:
         checkpoint = load_known_best(weights_file)
-        about = describe(weights_file, checkpoint.description, options.data_root, allow_code=options.allow_code)
+        about = describe(
+            weights_file, checkpoint.description, options.data_root, allow_code=options.allow_code, needs_loss=True
+        )
         model = restore_model(weights_file, checkpoint.weights, about)  # before the slow loading of data
         if dataset is None:
             chosen = replace(about.dataset, subset=about.split.subset)

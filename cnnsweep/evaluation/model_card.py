@@ -170,7 +170,9 @@ def _unusual_loss(loss: Choice) -> dict[str, Any]:
     return {} if loss == CROSS_ENTROPY else {"loss_function": {"name": loss.name, "arguments": dict(loss.arguments)}}
 
 
-def describe(path: Path, about: Mapping[str, Any], data_root: Path, *, allow_code: bool) -> Description:
+def describe(
+    path: Path, about: Mapping[str, Any], data_root: Path, *, allow_code: bool, needs_loss: bool = False
+) -> Description:
     """Return the description in a `best.safetensors`; nothing that it names is opened, imported or built.
 
     Args:
@@ -178,12 +180,14 @@ def describe(path: Path, about: Mapping[str, Any], data_root: Path, *, allow_cod
         about: the fields of its header.
         data_root: a folder of images has to lie below it, or below the current folder.
         allow_code: it may name code of its own.
+        needs_loss: its loss will be measured; else that may be code of its own.
 
     Raises:
         CheckpointError: it names code or a folder elsewhere, or a field is missing or wrong.
     """
     found = read_as(_DESCRIPTION, about, path, error=CheckpointError)
-    _refuse_code(path, (found.model.name, found.dataset.name, found.loss_function.name), allow_code)
+    loss = (found.loss_function.name,) if needs_loss else ()
+    _refuse_code(path, (found.model.name, found.dataset.name, *loss), allow_code)
     for key, choice in (("model", found.model), ("dataset", found.dataset)):
         if not is_reference(choice.name):
             try:
